@@ -1,0 +1,60 @@
+"""What every benchmark shares: arguments, the line about the machine, the table, and the flat JSON of the same figures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """A parser with the options that all benchmarks take."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write {figure: number} to this file")
+    parser.add_argument("--quick", action="store_true", help="a tiny configuration that only shows that everything runs")
+    return parser
+
+
+def conditions(packages: Sequence[str]) -> str:
+    """Processor, cores, load and versions: what a figure is worth nothing without."""
+    load = os.getloadavg()[0]
+    found = ", ".join(f"{name} {version(name)}" for name in packages)
+    cores = len(os.sched_getaffinity(0))
+    return f"{_processor()}, {cores} cores, load {load:.1f} before the start; Python {platform.python_version()}, {found}"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor() or "processor")
+
+
+def peak_memory_mib() -> float:
+    """The largest resident memory this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for k, column in enumerate(columns):
+        table.add_column(column, justify="left" if k == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=140).print(table)
+
+
+def write(figures: dict[str, float], path: Path | None) -> None:
+    """Print the figures by name, and write them where asked."""
+    for name, value in figures.items():
+        print(f"{name} {value:.6g}")
+    if path is not None:
+        path.write_text(json.dumps({name: float(value) for name, value in figures.items()}, indent=1) + "\n")

@@ -1,0 +1,137 @@
+"""From settings and spaces to modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import equinox as eqx
+import gymnasium
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from unseen.agents import settings
+from unseen.agents.actor import Actor, Seen, Trunk
+from unseen.agents.critic import Critic
+from unseen.agents.encoders import encoder
+from unseen.agents.heads import policy_head
+from unseen.agents.layers import Linear, Perceptron
+from unseen.agents.memory.contract import Memory
+from unseen.agents.memory.feedforward import FeedForward
+from unseen.agents.memory.gru import GRU, LSTM
+from unseen.agents.memory.lru import LRU
+from unseen.agents.memory.memax import Memax
+from unseen.agents.normalise import Running
+from unseen.errors import UserError, unknown
+
+
+class ActorCritic(eqx.Module):
+    """An actor, its critic, and the statistics that scale what both see (not trained by gradients)."""
+
+    actor: Actor
+    critic: Critic
+    statistics: dict[str, Running]
+
+    def perceived(self, seen: Seen) -> Seen:
+        """With the observation as the networks see it: vectors scaled by running statistics where that is switched on."""
+        if not self.statistics:
+            return seen
+        raw = seen.observation
+        if not isinstance(raw, dict):
+            return seen._replace(observation=self.statistics[""].normalised(raw.astype(jnp.float32)))
+        scaled = {k: self.statistics[k].normalised(v.astype(jnp.float32)) if k in self.statistics else v for k, v in raw.items()}
+        return seen._replace(observation=scaled)
+
+    def with_seen(self, observation: Any, weight: Array) -> ActorCritic:
+        """With statistics that include these observations (leading axes as `weight`)."""
+        if not self.statistics:
+            return self
+        leaves = observation if isinstance(observation, dict) else {"": observation}
+        updated = {k: running.updated(leaves[k].astype(jnp.float32), weight) for k, running in self.statistics.items()}
+        return eqx.tree_at(lambda m: m.statistics, self, updated)
+
+
+def build(
+    agent: settings.Agent,
+    observation_space: gymnasium.Space,
+    action_space: gymnasium.Space,
+    signal_spaces: dict[str, gymnasium.Space],
+    key: PRNGKeyArray,
+    *,
+    environment: str = "this environment",
+) -> ActorCritic:
+    """The modules of an agent for these spaces.
+
+    Raises:
+        UserError: a signal that does not exist, an unsupported space, or a critic with nothing to look at.
+    """
+    k_actor, k_critic, k_policy, k_value, k_signals = jax.random.split(key, 5)
+    critic = agent.critic
+    for name in critic.signals:
+        if name not in signal_spaces:
+            raise unknown(f"signal of {environment}", name, signal_spaces)
+    if not critic.history and not critic.signals:
+        raise UserError("critic.history=False and critic.signals=(): the critic sees nothing; name a signal or keep the history")
+    if critic.shared_trunk and not critic.history:
+        raise UserError("critic.shared_trunk=True needs critic.history=True: the shared trunk is what carries the history")
+
+    actor_trunk = _trunk(agent, observation_space, action_space, k_actor)
+    own_trunk = _trunk(agent, observation_space, action_space, k_critic) if critic.history and not critic.shared_trunk else None
+    common: dict[str, Any] = {"activation": agent.activation, "precision": agent.precision}
+    signal_keys = jax.random.split(k_signals, len(critic.signals) + 1)
+    # The keys of signals come last, so that an agent with a signal starts from the same draws as one without.
+    embeds = {n: encoder(signal_spaces[n], agent.embedding, key=k, **common) for n, k in zip(critic.signals, signal_keys, strict=False)}
+    told = sum(e.features for e in embeds.values())
+    value = Perceptron([actor_trunk.features if critic.history else told, *agent.head, 1], key=k_value, **common)
+    join = None
+    if critic.history and told:
+        follows = agent.activation if agent.head else "linear"
+        join = Linear(told, value.layers[0].b.shape[0], follows=follows, key=signal_keys[-1]).w
+    head = policy_head(action_space, actor_trunk.features, agent.head, box_policy=agent.box_policy, key=k_policy, **common)
+    statistics = _statistics(observation_space) if agent.normalise_observations else {}
+    return ActorCritic(Actor(actor_trunk, head), Critic(own_trunk, critic.shared_trunk, embeds, join, value), statistics)
+
+
+def _trunk(agent: settings.Agent, observation_space: gymnasium.Space, action_space: gymnasium.Space, key: PRNGKeyArray) -> Trunk:
+    k_observation, k_action, k_memory = jax.random.split(key, 3)
+    common = {"activation": agent.activation, "precision": agent.precision}
+    observe = encoder(observation_space, agent.embedding, key=k_observation, **common)
+    act = encoder(_drawn_space(action_space), agent.embedding, key=k_action, **common) if agent.previous_action else None
+    inputs = observe.features + (act.features if act is not None else 0)
+    return Trunk(observe, act, _memory(agent.memory, inputs, agent.precision, k_memory))
+
+
+def _drawn_space(space: gymnasium.Space) -> gymnasium.Space:
+    """The space of actions as the policy draws them: indices from 0, or flat vectors."""
+    spaces = gymnasium.spaces
+    if isinstance(space, spaces.Discrete):
+        return spaces.Discrete(int(space.n))
+    if isinstance(space, spaces.MultiDiscrete):
+        return spaces.MultiDiscrete(space.nvec)
+    if isinstance(space, spaces.Box):
+        return spaces.Box(-float("inf"), float("inf"), (int(jnp.size(space.low)),))
+    return space  # refused by name where the policy head is built
+
+
+def _memory(memory: settings.Memory, inputs: int, precision: str, key: PRNGKeyArray) -> Memory:
+    match memory:
+        case settings.FeedForward():
+            return FeedForward(inputs)
+        case settings.GRU(size):
+            return GRU(inputs, size, precision=precision, key=key)
+        case settings.LSTM(size):
+            return LSTM(inputs, size, precision=precision, key=key)
+        case settings.LRU(size):
+            return LRU(inputs, size, precision=precision, key=key)
+        case settings.Memax(model, size):
+            return Memax(inputs, size, model=model, key=key)
+    raise UserError(f"memory {memory!r} is not a memory setting; allowed: FeedForward, GRU, LSTM, LRU, Memax")
+
+
+def _statistics(space: gymnasium.Space) -> dict[str, Running]:
+    """Statistics of every float vector of the observation; pictures and categories are left as they are."""
+    parts = space.spaces if isinstance(space, gymnasium.spaces.Dict) else {"": space}
+    vectors = {k: s for k, s in parts.items() if isinstance(s, gymnasium.spaces.Box) and s.dtype.kind == "f" and len(s.shape) == 1}
+    if not vectors:
+        raise UserError(f"normalise_observations=True, but {space} has no float vector to normalise; switch it off")
+    return {k: Running.fresh(s.shape) for k, s in vectors.items()}

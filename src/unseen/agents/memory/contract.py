@@ -1,0 +1,28 @@
+"""What every memory promises: time-major, batched, and the same result unrolled as stepped."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import Array, Bool, Float
+
+Carry = Any  # a pytree of arrays with a leading batch axis
+Records = dict[str, Array]  # what was recalled, for the report; empty for memories that recall nothing
+
+
+@runtime_checkable
+class Memory(Protocol):
+    """Carries the past. `start` marks the first observation of an episode: the carry is fresh there."""
+
+    @property
+    def features(self) -> int:
+        """Width of the features."""
+        ...
+
+    def initial(self, batch: int) -> Carry: ...
+
+    def step(self, carry: Carry, x: Float[Array, "B I"], start: Bool[Array, "B"]) -> tuple[Carry, Float[Array, "B H"], Records]: ...
+
+    def unroll(
+        self, carry: Carry, xs: Float[Array, "T B I"], starts: Bool[Array, "T B"]
+    ) -> tuple[Carry, Float[Array, "T B H"], Records]: ...

@@ -1,0 +1,98 @@
+"""What an agent is made of, as settings: frozen dataclasses that import nothing but the standard library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """No memory: the features are the encoded observation and previous action."""
+
+
+@dataclass(frozen=True)
+class GRU:
+    """A gated recurrent unit (Cho et al. 2014)."""
+
+    size: int = 128
+    """Width of the hidden state."""
+
+
+@dataclass(frozen=True)
+class LSTM:
+    """A long short-term memory (Hochreiter & Schmidhuber 1997)."""
+
+    size: int = 128
+    """Width of the hidden and of the cell state."""
+
+
+@dataclass(frozen=True)
+class LRU:
+    """A linear recurrent unit (Orvieto et al. 2023): complex diagonal recurrence, unrolled by an associative scan."""
+
+    size: int = 128
+    """Width of the complex state and of the output."""
+
+
+@dataclass(frozen=True)
+class Memax:
+    """A memory model of the memax package (extra `memax`)."""
+
+    model: str = "FART"
+    """Name of the memax model: FART, FWP, DeltaNet, GDN, S6, LinearRNN, MinGRU, GRU, …"""
+
+    size: int = 128
+    """Width of its features."""
+
+
+Memory = FeedForward | GRU | LSTM | LRU | Memax
+
+
+@dataclass(frozen=True)
+class Critic:
+    """What the critic may see: symmetric (), informed ("heaven",), history and state ("state",), state only with history=False."""
+
+    history: bool = True
+    """Whether the critic remembers the history; without it, bootstrapped targets are biased and refused."""
+
+    signals: tuple[str, ...] = ()
+    """Privileged signals, by name; embedded and joined after the recurrent part, never shown to the actor."""
+
+    shared_trunk: bool = False
+    """Whether encoder and memory are the actor's own (the published agents keep them apart)."""
+
+    allow_biased: bool = False
+    """Build a critic whose policy gradient is known to be biased, on purpose."""
+
+
+@dataclass(frozen=True)
+class Agent:
+    """Encoder, memory and heads of an actor and its critic."""
+
+    memory: Memory = field(default_factory=GRU)
+    """What carries the past."""
+
+    critic: Critic = field(default_factory=Critic)
+    """What the critic may see."""
+
+    embedding: int = 64
+    """Width of each embedding: observation, previous action, signal."""
+
+    head: tuple[int, ...] = (512, 256)
+    """Hidden widths of the policy head and of the value head."""
+
+    activation: Literal["relu", "tanh", "leaky_relu", "silu"] = "relu"
+    """Nonlinearity of embeddings and heads."""
+
+    previous_action: bool = True
+    """Whether the previous action is part of the input."""
+
+    box_policy: Literal["clipped", "tanh", "unbounded"] = "clipped"
+    """How a Normal becomes an action of a Box space."""
+
+    normalise_observations: bool = False
+    """Whether vector observations are divided by running statistics (kept in the checkpoint)."""
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the matrix products; bfloat16 is for GPUs."""

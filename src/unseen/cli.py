@@ -1,0 +1,269 @@
+"""The command line: a thin shell over the Python API."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from unseen.errors import UserError, unknown
+from unseen.experiments.settings import Experiment
+from unseen.learning.settings import A2C, PPO
+
+_ALGORITHMS = {"a2c": A2C, "ppo": PPO}
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an agent, or go on with an interrupted run. First argument: an environment, a .pomdp or .toml file, or a run directory."""
+
+    experiment: Annotated[Experiment, tyro.conf.arg(name="")]
+    out: Path | None = None
+    """Run directory; default: runs/ENVIRONMENT-…, named by the settings."""
+    extend: int | None = None
+    """A larger budget of environment steps for the run directory given first."""
+    sinks: tuple[Literal["tensorboard"], ...] = ()
+    """Further places for the metrics."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play whole episodes with the trained agents of a run."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    level: str = "train"
+    """A level of the environment."""
+    episodes: int = 1_000
+    """Episodes for each seed."""
+    greedy: bool = False
+    """The most probable actions instead of draws."""
+    save: Path | None = None
+    """Write the episodes of the first seed to this Parquet file."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One page about one or more runs."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
+    out: Path = Path("report.html")
+    """Where to write the page."""
+
+
+@dataclass(frozen=True)
+class Quickstart:
+    """All four kinds of critic on one environment, compared on one page; a few minutes on a CPU."""
+
+    out: Path = Path("quickstart")
+    """Directory for the runs and report.html."""
+    env_steps: int = 120_000
+    """Environment steps of each seed."""
+    seeds: int = 4
+    """Seeds of each critic."""
+
+
+@dataclass(frozen=True)
+class List:
+    """Environments by name, with what a critic may be told about each."""
+
+    matching: Annotated[str, tyro.conf.Positional] = ""
+    """Only names that contain this."""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """What this installation can do: versions, devices, extras, the compilation cache, and a short self-test."""
+
+    test: bool = field(default=True)
+    """Compile and run a small update, twice, and compare the results bit for bit."""
+
+
+def train(command: Train) -> int:
+    import unseen
+    from unseen.commands.progress import progress
+    from unseen.experiments.names import directory_name
+
+    if not command.experiment.environment:
+        raise UserError("unseen train needs an environment, a .pomdp or .toml file, or a run directory; unseen list shows what there is")
+    given = Path(command.experiment.environment)
+    if (given / "experiment.toml").exists():
+        run = _resumed(given, command)
+    else:
+        if given.suffix == ".toml":
+            command = replace(command, experiment=_from_file(given, command))
+        if command.extend is not None:
+            raise UserError(f"--extend goes with a run directory, and {str(given)!r} is none; for a new run use --env-steps")
+        out = command.out or Path("runs") / directory_name(command.experiment)
+        print(f"training {command.experiment.environment} into {out}")
+        with progress(command.experiment) as show:
+            run = unseen.train(command.experiment, out, callbacks=[show], sinks=command.sinks)
+    path = unseen.report([run], run.directory / "report.html")
+    print(f"report: {path}")
+    return 0
+
+
+def _from_file(path: Path, command: Train) -> Experiment:
+    """The experiment a TOML file describes; it is complete, so no setting goes with it."""
+    from unseen.experiments.toml import from_toml
+
+    _refuse_settings(path, command)
+    try:
+        return from_toml(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; write the path of an experiment.toml") from error
+
+
+def _refuse_settings(given: Path, command: Train) -> None:
+    if replace(command.experiment, environment="") != replace(Experiment(""), algorithm=command.experiment.algorithm):
+        raise UserError(f"{given} has settings of its own: leave the others out, or name an environment to start from")
+
+
+def _resumed(directory: Path, command: Train) -> Any:
+    import unseen
+    from unseen.commands.progress import progress
+    from unseen.experiments.train import extend
+
+    experiment = unseen.load(directory).experiment
+    _refuse_settings(directory, command)
+    wanted = replace(experiment, env_steps=command.extend) if command.extend else experiment
+    with progress(wanted) as show:
+        if command.extend is not None:
+            return extend(directory, command.extend, callbacks=[show], sinks=command.sinks)
+        return unseen.train(experiment, directory, callbacks=[show], sinks=command.sinks)
+
+
+def evaluate(command: Evaluate) -> int:
+    import polars as pl
+
+    import unseen
+
+    run = unseen.load(command.run)
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
+        print(run.evaluate(command.level, command.episodes, greedy=command.greedy))
+    if command.save is not None:
+        run.episodes(command.episodes, level=command.level, greedy=command.greedy).write(command.save)
+        print(f"episodes: {command.save}")
+    return 0
+
+
+def report(command: Report) -> int:
+    import unseen
+
+    if not command.runs:
+        raise UserError("unseen report needs at least one run directory")
+    print(f"report: {unseen.report([unseen.load(path) for path in command.runs], command.out)}")
+    return 0
+
+
+def quickstart(command: Quickstart) -> int:
+    from unseen.commands.quickstart import quickstart
+
+    print(f"report: {quickstart(command.out, env_steps=command.env_steps, seeds=command.seeds)}")
+    return 0
+
+
+def list_(command: List) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    import unseen
+
+    table = Table("environment", "observation", "action", "signals a critic may be told", "levels")
+    for name in unseen.environments.names():
+        if command.matching in name:
+            environment = unseen.make(name)
+            params = environment.levels["train"][0][1]
+            seen, act = environment.observation_space(params), environment.action_space(params)
+            table.add_row(name, _short(seen), _short(act), ", ".join(environment.signal_spaces(params)), ", ".join(environment.levels))
+    Console().print(table)
+    print('also: a path to a .pomdp file, "gymnax:NAME", and "gym:ID" for any Gymnasium environment')
+    return 0
+
+
+def _short(space: Any) -> str:
+    kind = type(space).__name__
+    if kind == "Discrete":
+        return f"Discrete({space.n})"
+    return f"{kind}{tuple(space.shape)}" if space.shape is not None else kind
+
+
+def doctor(command: Doctor) -> int:
+    from unseen.commands.doctor import doctor
+
+    return doctor(test=command.test)
+
+
+_COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
+    "quickstart": (Quickstart, quickstart),
+    "list": (List, list_),
+    "train": (Train, train),
+    "evaluate": (Evaluate, evaluate),
+    "report": (Report, report),
+    "doctor": (Doctor, doctor),
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a user's mistake is one line on standard error and exit code 2, an interrupt is 130."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = _dispatch(list(arguments))
+    except UserError as error:
+        print(f"unseen: {error}", file=sys.stderr)
+        code = 2
+    except RuntimeError as error:
+        if type(error).__name__ != "EnvironmentCrash":
+            raise
+        print(f"unseen: {error}", file=sys.stderr)  # somebody else's environment failed: its own traceback is part of the message
+        code = 1
+    except KeyboardInterrupt as interrupt:
+        print(f"unseen: {interrupt or 'interrupted'}", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if name in ("-h", "--help"):
+        print("usage: unseen COMMAND [OPTIONS]     (unseen COMMAND --help tells more)\n")
+        for command, (kind, _) in _COMMANDS.items():
+            print(f"  {command:12s}{(kind.__doc__ or '').splitlines()[0]}")
+        return 0
+    if name == "--version":
+        import unseen
+
+        print(f"unseen {unseen.__version__}")
+        return 0
+    if name not in _COMMANDS:
+        raise unknown("command", name, _COMMANDS)
+    kind, run = _COMMANDS[name]
+    return run(_parsed_train(rest) if kind is Train else tyro.cli(kind, prog=f"unseen {name}", args=rest))
+
+
+def _parsed_train(arguments: list[str]) -> Train:
+    """`--algorithm NAME` chooses which settings there are; memories and environment options are written in one word each."""
+    from unseen.commands.words import registry
+
+    chosen = "a2c"
+    if "--algorithm" in arguments:
+        k = arguments.index("--algorithm")
+        chosen = arguments[k + 1] if k + 1 < len(arguments) else ""
+        if chosen not in _ALGORITHMS:
+            raise unknown("algorithm", chosen, _ALGORITHMS)
+        del arguments[k : k + 2]
+    arguments = ["--agent." + a[2:] if a.startswith("--critic.") else a for a in arguments]
+    if arguments and not arguments[0].startswith("-"):
+        arguments = ["--environment", *arguments]
+    default = Train(Experiment("", algorithm=_ALGORITHMS[chosen]()))
+    config = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
+    return tyro.cli(
+        Train, prog="unseen train ENVIRONMENT [--algorithm a2c|ppo]", args=arguments, default=default, config=config, registry=registry
+    )
+
+
+if __name__ == "__main__":
+    main()

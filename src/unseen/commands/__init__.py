@@ -1,0 +1,1 @@
+"""What the commands do beyond calling the Python API."""

@@ -1,0 +1,72 @@
+"""`unseen quickstart`: a few minutes on a CPU, one page that shows what the package is for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import unseen
+from unseen.commands.progress import progress
+from unseen.reports.blocks import Code, Section, Table, Text
+from unseen.reports.page import Page, write
+from unseen.reports.training import comparison, single, summarise
+
+ENVIRONMENT = "heavenhell-1"
+CRITICS = {
+    "symmetric": unseen.Critic(),
+    "informed": unseen.Critic(signals=("heaven",)),
+    "history and state": unseen.Critic(signals=("state",)),
+    "state only": unseen.Critic(history=False, signals=("state",), allow_biased=True),
+}
+
+
+def quickstart(directory: str | os.PathLike[str], *, env_steps: int = 120_000, seeds: int = 4) -> Path:
+    """Train four critics on heaven-hell-1, compare them with the exact optimum, and write `report.html`.
+
+    Args:
+        directory: for the runs and the page; finished runs in it are kept.
+        env_steps: environment steps of each seed.
+        seeds: seeds of each critic.
+    """
+    folder = Path(directory)
+    page = Page(
+        "unseen: what the agent cannot see",
+        [_privileged_signals(folder, env_steps, seeds)],
+        "Reinforcement learning under partial information. Every figure on this page was computed just now, on this machine.",
+    )
+    return write(page, folder / "report.html")
+
+
+def _privileged_signals(folder: Path, env_steps: int, seeds: int) -> Section:
+    """The hidden state, while training: what a critic is told."""
+    from unseen.environments.tabular import heavenhell
+
+    summaries = []
+    for name, critic in CRITICS.items():
+        experiment = unseen.Experiment(
+            ENVIRONMENT,
+            agent=unseen.Agent(memory=unseen.GRU(64), embedding=32, head=(64,), critic=critic),
+            algorithm=unseen.PPO(environments=16, rollout=64, minibatches=2, learning_rate=1e-3, entropy=0.03),
+            env_steps=env_steps,
+            seeds=seeds,
+        )
+        with progress(experiment, f"{ENVIRONMENT}, {name} critic") as show:
+            run = unseen.train(experiment, folder / name.replace(" ", "-"), callbacks=[show])
+        summaries.append(summarise(run))
+    lower, upper = heavenhell(1).optimal_value_bounds(gap=1e-6)
+    optimum = Table(
+        ["what", "value"],
+        [
+            ["lower bound on the optimal discounted return", lower],
+            ["upper bound", upper],
+            ["closed form: 0.99 to the power of 6, the seventh action pays", 0.99**6],
+        ],
+        "Computed from the environment's tables by heuristic search, no step limit.",
+    )
+    told = Text(
+        "In a T-maze, one end is heaven and the other hell; only a priest in a side corridor knows which. The actor sees its own "
+        "cell. While training, its critic may be told more: nothing, where heaven is, or the whole state. A critic that sees only "
+        "the state is known to bias the policy gradient and must be asked for; on a maze this small it may learn all the same."
+    )
+    again = Code('unseen train heavenhell-3 --critic.signals heaven --seeds 4\nunseen train "gym:MiniGrid-MemoryS7-v0" --algorithm ppo')
+    return Section("The hidden state, while training", [told, comparison(summaries, "Four critics"), optimum, single(summaries[1]), again])

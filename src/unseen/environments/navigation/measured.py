@@ -1,0 +1,26 @@
+"""Reference scores measured once by `benchmarks/references.py`, read from the data file beside this one."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib import resources
+
+from unseen.environments.contract import References, Score
+
+FILE = "references.json"
+
+
+def references(name: str, time_limit: int) -> References:
+    """Scores of environment `name`, or none where it was measured under another time limit."""
+    entry = _table().get(name, {})
+    if entry.get("time_limit") != time_limit:
+        return References()
+    players = {player: Score(**score) for player, score in entry["undiscounted"].items()}
+    discounted = {player: (entry["discount"], Score(**score)) for player, score in entry["discounted"].items()}
+    return References(**players, discounted=discounted)
+
+
+@lru_cache
+def _table() -> dict:
+    return json.loads(resources.files("unseen.environments.navigation").joinpath(FILE).read_text("utf-8"))

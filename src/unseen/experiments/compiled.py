@@ -1,0 +1,107 @@
+"""All seeds of an experiment on an environment in JAX: compiled once, advanced interval by interval."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from unseen.experiments.arrays import from_arrays, to_arrays
+from unseen.experiments.platform import peak_memory, refuse_too_large
+from unseen.experiments.seeds import keys_of, layout, over_seeds
+from unseen.experiments.settings import Experiment
+from unseen.learning.learner import make_learner
+from unseen.learning.state import GUARDED
+
+
+class CompiledSeeds:
+    """Attributes:
+
+    compile_s: seconds the compiler took.
+    memory: bytes the compiled program needs at once, where the compiler tells.
+    """
+
+    def __init__(self, experiment: Experiment, environment: Any, width: int | None = None) -> None:
+        self.experiment = experiment
+        self.spread = layout(experiment.seeds, width)
+        self.learner = make_learner(
+            environment,
+            experiment.agent,
+            experiment.algorithm,
+            level=experiment.level,
+            reset_pool=experiment.reset_pool,
+            buckets=self.spread.width == 1,
+        )
+        begun = time.monotonic()
+        self._init = jax.jit(over_seeds(self.learner.init, self.spread))
+        self._keys = keys_of(self.spread, experiment.first_seed)
+        self._template = eqx.filter_eval_shape(self._init, self._keys)
+
+        def interval(state: Any, mark: Any) -> Any:
+            metrics, state = self.learner.report(self.learner.advance(state, mark))
+            return state, metrics
+
+        step = jax.jit(over_seeds(interval, self.spread, shared=1), donate_argnums=0)
+        state = self._init(self._keys)  # its layout over the devices is the one to compile for
+        self._step = step.lower(state, jnp.zeros((), jnp.int32)).compile()
+        self._state = state
+        self.compile_s = time.monotonic() - begun
+        self.memory = peak_memory(self._step)
+        refuse_too_large(self.memory)
+
+    def start(self) -> None:
+        """The state made while compiling is the first one."""
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from a checkpoint's arrays; each leaf goes to the devices it was compiled for."""
+        restored = from_arrays(self._template, arrays)
+        self._state = jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), restored, self._state)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return to_arrays(self._state)
+
+    def advance(self, mark: int) -> dict[str, np.ndarray]:
+        """Every seed up to `mark` environment steps; returns the interval's metrics, (seeds,) each."""
+        self._state, metrics = self._step(self._state, jnp.asarray(mark, jnp.int32))
+        return {name: np.asarray(values)[: self.spread.seeds] for name, values in metrics.items()}
+
+    def env_steps(self) -> np.ndarray:
+        return np.asarray(self._state.env_steps)[: self.spread.seeds].astype(np.int64)
+
+    def refuse_not_finite(self) -> None:
+        refuse_not_finite(self._state, self.experiment.first_seed, self.spread.seeds)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def refuse_not_finite(state: Any, first_seed: int, seeds: int) -> None:
+    """Stop at the first quantity that was not finite; parameters are looked at here, once an interval.
+
+    Raises:
+        NotFinite: naming the quantity, the seed and the environment steps.
+    """
+    from unseen.experiments.train import NotFinite
+
+    fault, at = np.asarray(state.fault).reshape(-1)[:seeds], np.asarray(state.fault_steps).reshape(-1)[:seeds]
+    if fault.any():
+        k = int(np.argmax(fault != 0))
+        what, steps = GUARDED[int(fault[k])], int(at[k])
+    else:
+        finite = _all_finite(state.agent)
+        if np.asarray(finite).all():
+            return
+        k, what, steps = 0, GUARDED[-1], int(np.asarray(state.env_steps).reshape(-1)[0])
+    raise NotFinite(
+        f"{what} is not finite for seed {first_seed + k} at {steps} environment steps; the last checkpoint is kept: "
+        "lower algorithm.learning_rate, set algorithm.max_gradient_norm, or look at the environment's rewards"
+    )
+
+
+@jax.jit
+def _all_finite(tree: Any) -> Any:
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]))

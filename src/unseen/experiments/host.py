@@ -1,0 +1,239 @@
+"""External Gymnasium environments: a host loop plays, the same compiled learner learns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from unseen.agents.actor import Seen
+from unseen.agents.build import ActorCritic, build
+from unseen.environments import adapters
+from unseen.experiments.arrays import from_arrays, to_arrays
+from unseen.experiments.compiled import refuse_not_finite
+from unseen.experiments.settings import Experiment
+from unseen.learning import a2c, ppo
+from unseen.learning.guard import refuse_biased, refuse_impossible
+from unseen.learning.learner import initial_state, report
+from unseen.learning.rollout import Slots
+from unseen.learning.settings import A2C
+from unseen.learning.source import Generated
+
+
+def open_external(experiment: Experiment, count: int) -> Any:
+    """The batch of environments that "gym:ID" names."""
+    return adapters.external(experiment.environment.removeprefix("gym:"), num_envs=count, **experiment.environment_options)
+
+
+def spaces(experiment: Experiment) -> tuple[Any, Any, dict[str, Any]]:
+    """Observation, action and signal spaces of an external environment."""
+    host = open_external(experiment, 1)
+    try:
+        return host.observation_space, host.action_space, dict(host.signal_spaces)
+    finally:
+        host.close()
+
+
+class HostSeeds:
+    """All seeds of an experiment on an external environment, one after the other.
+
+    A resumed run starts new episodes: their seeds continue the recorded count, so no episode is played twice.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        refuse_impossible(experiment.algorithm)
+        refuse_biased(experiment.agent, experiment.algorithm)
+        if experiment.reset_pool:
+            from unseen.errors import UserError
+
+            raise UserError(f"reset_pool = {experiment.reset_pool}; an external environment makes its own levels: set it to 0")
+        self.experiment = experiment
+        algorithm = experiment.algorithm
+        count = algorithm.episodes_per_update if isinstance(algorithm, A2C) else algorithm.environments
+        self._hosts = [_Batch(experiment, k, count) for k in range(experiment.seeds)]
+        self._report = jax.jit(report)
+
+    def start(self) -> None:
+        """Every seed starts from its own key when it is made."""
+
+    def advance(self, mark: int) -> dict[str, np.ndarray]:
+        rows = []
+        for host in self._hosts:
+            while int(host.state.env_steps) < mark and int(host.state.fault) == 0:
+                host.update()
+            metrics, host.state = self._report(host.state)
+            rows.append(metrics)
+        return {name: np.asarray([row[name] for row in rows]) for name in rows[0]}
+
+    def env_steps(self) -> np.ndarray:
+        return np.asarray([int(host.state.env_steps) for host in self._hosts], np.int64)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        each = [to_arrays(host.state) | {"episodes_begun": np.asarray(host.begun, np.int64)} for host in self._hosts]
+        return {name: np.stack([arrays[name] for arrays in each]) for name in each[0]}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        begun = arrays.pop("episodes_begun")
+        for k, host in enumerate(self._hosts):
+            host.state = from_arrays(host.state, {name: values[k] for name, values in arrays.items()})
+            host.begun = int(begun[k])
+
+    def refuse_not_finite(self) -> None:
+        for k, host in enumerate(self._hosts):
+            refuse_not_finite(host.state, self.experiment.first_seed + k, 1)
+
+    def close(self) -> None:
+        for host in self._hosts:
+            host.env.close()
+
+
+class _Batch:
+    """One seed: its environments, its learner's state, and what its lanes are doing."""
+
+    def __init__(self, experiment: Experiment, k: int, count: int) -> None:
+        self.experiment, self.count = experiment, count
+        algorithm = experiment.algorithm
+        self.env = open_external(experiment, count)
+        k_agent, k_run = jax.random.split(jax.random.key(experiment.first_seed + k))
+        model = build(
+            experiment.agent,
+            self.env.observation_space,
+            self.env.action_space,
+            dict(self.env.signal_spaces),
+            k_agent,
+            environment=experiment.environment,
+        )
+        self.state = initial_state(model, algorithm, k_run, Generated())
+        if not isinstance(algorithm, A2C) and algorithm.carries == "recomputed":
+            from unseen.errors import UserError
+
+            raise UserError('algorithm.carries="recomputed" is for compiled environments; use "stored" with an external one')
+        self.begun = 0  # episodes, each with a seed of its own
+        self._seeds = np.random.SeedSequence([experiment.first_seed + k, 0x5EED])
+        self._lanes: dict[str, Any] | None = None
+        self._act = jax.jit(_act)
+        self._learn = jax.jit(self._learned)
+
+    def _learned(self, state: Any, slots: Slots, carry: Any) -> Any:
+        algorithm = self.experiment.algorithm
+        return a2c.learn(algorithm, state, slots) if isinstance(algorithm, A2C) else ppo.learn(algorithm, state, slots, carry)
+
+    def update(self) -> None:
+        """Play, then learn."""
+        algorithm = self.experiment.algorithm
+        if isinstance(algorithm, A2C):
+            self._lanes = None  # whole episodes: nothing runs on
+            slots, carry = self._play(None)
+        else:
+            slots, carry = self._play(algorithm.rollout)
+        self.state = self._learn(self.state, slots, carry)
+
+    def _next_seeds(self) -> np.ndarray:
+        """A seed for every lane; those that reset use theirs."""
+        first = self.begun
+        self.begun += self.count
+        return np.asarray([int(self._seeds.generate_state(1)[0]) ^ ((first + i) * 2654435761 % 2**31) for i in range(self.count)]) % 2**31
+
+    def _begin(self) -> dict[str, Any]:
+        n = self.count
+        observation, signals = self.env.reset(self._next_seeds(), np.ones(n, bool))
+        actor = self.state.agent.actor
+        action = np.asarray(actor.head(jnp.zeros((n, actor.trunk.features), jnp.float32)).mode())
+        zeros = np.zeros(n, np.float32)
+        return {
+            "observation": observation,
+            "signals": signals,
+            "previous": np.zeros_like(action),
+            "start": np.ones(n, bool),
+            "valid": np.ones(n, bool),
+            "time": np.zeros(n, np.int32),
+            "score": zeros,
+            "discounted": zeros,
+            "carry": actor.initial(n),
+        }
+
+    def _play(self, slots: int | None) -> tuple[Slots, Any]:
+        """`slots` slots of lanes that restart, or (None) one whole episode a lane; laid out as `rollout.Slots`."""
+        lanes = self._lanes or self._begin()
+        first_carry = lanes["carry"]
+        names = self.experiment.agent.critic.signals
+        discount = self.experiment.algorithm.discount
+        self.state = self.state._replace(key=jax.random.split(self.state.key)[0])
+        k_noise = jax.random.fold_in(self.state.key, 7)
+        rows: list[dict[str, Any]] = []
+        while (len(rows) < slots) if slots is not None else lanes["valid"].any():
+            seen = self._seen(lanes)
+            drawn, action, log_probability, carry = self._act(
+                self.state.agent, seen, lanes["carry"], jax.random.fold_in(k_noise, len(rows))
+            )
+            drawn, valid = np.asarray(drawn), lanes["valid"]
+            step = self.env.step(np.asarray(action), valid)
+            reward = np.where(valid, step.reward, 0.0).astype(np.float32)
+            terminated = valid & step.terminated
+            truncated = valid & step.truncated & ~terminated
+            score = lanes["score"] + reward
+            discounted = lanes["discounted"] + reward * discount ** lanes["time"].astype(np.float32)
+            rows.append(
+                {
+                    "seen": seen,
+                    "signals": {n: lanes["signals"][n] for n in names},
+                    "action": drawn,
+                    "log_probability": np.asarray(log_probability),
+                    "reward": reward,
+                    "terminated": terminated,
+                    "truncated": truncated,
+                    "valid": valid,
+                    "time": lanes["time"],
+                    "score": score,
+                    "discounted": discounted.astype(np.float32),
+                }
+            )
+            lanes = {
+                "observation": step.observation,
+                "signals": step.signals,
+                "previous": drawn,
+                "start": np.zeros(self.count, bool),
+                "valid": valid & ~terminated & ~truncated,
+                "time": (lanes["time"] + valid).astype(np.int32),
+                "score": score,
+                "discounted": discounted.astype(np.float32),
+                "carry": carry,
+            }
+            if slots is not None:
+                self._restart(lanes, terminated | ~valid)
+        self._lanes = lanes
+        return self._stacked(rows, lanes, names, slots), first_carry
+
+    def _restart(self, lanes: dict[str, Any], over: np.ndarray) -> None:
+        """After a termination at once; after a cut once its final observation has been shown."""
+        if not over.any():
+            return
+        lanes["observation"], lanes["signals"] = self.env.reset(self._next_seeds(), over)
+        lanes["start"], lanes["valid"] = over.copy(), lanes["valid"] | over
+        for name in ("time", "score", "discounted"):
+            lanes[name] = np.where(over, 0, lanes[name]).astype(lanes[name].dtype)
+
+    def _seen(self, lanes: dict[str, Any]) -> Seen:
+        return Seen(lanes["observation"], lanes["previous"], lanes["start"], self.env.action_mask())
+
+    def _stacked(self, rows: list[dict[str, Any]], lanes: dict[str, Any], names: tuple[str, ...], slots: int | None) -> Slots:
+        """Time-major arrays; whole episodes are padded to a power of two, so that few lengths are ever compiled."""
+        last = {"seen": self._seen(lanes), "signals": {n: lanes["signals"][n] for n in names}}
+        length = slots if slots is not None else max(16, 1 << (len(rows) - 1).bit_length())
+
+        def padded(*xs: Any) -> Any:
+            stacked = np.stack([np.asarray(x) for x in xs])
+            wanted = length + (len(xs) - len(rows))
+            return np.concatenate([stacked, np.zeros((wanted - len(xs), *stacked.shape[1:]), stacked.dtype)])
+
+        seen, signals = (jax.tree.map(padded, *[row[n] for row in rows], last[n]) for n in ("seen", "signals"))
+        rest = {n: padded(*[row[n] for row in rows]) for n in rows[0] if n not in ("seen", "signals")}
+        return Slots(seen=seen, signals=signals, **rest)
+
+
+def _act(agent: ActorCritic, seen: Seen, carry: Any, key: Any) -> Any:
+    carry, distribution, _ = agent.actor.step(carry, agent.perceived(seen))
+    drawn = distribution.sample(agent.actor.head.noise(key, seen.start.shape))
+    return drawn, agent.actor.head.to_environment(drawn), distribution.log_probability(drawn), carry

@@ -1,0 +1,165 @@
+"""Proximal policy optimisation with recurrent sequences: minibatches are whole lanes of a rollout."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float
+
+from unseen.agents.build import ActorCritic
+from unseen.learning import optimise, returns
+from unseen.learning.rollout import Slots
+from unseen.learning.settings import PPO
+from unseen.learning.state import TrainState, guarded, lanes_mean
+
+
+class Sequences(NamedTuple):
+    """What the loss needs of a rollout, (T, B), and the carries (B) at its first slot."""
+
+    seen: Any
+    signals: dict[str, Array]
+    action: Array
+    log_probability: Float[Array, "T B"]
+    value: Float[Array, "T B"]
+    advantage: Float[Array, "T B"]
+    target: Float[Array, "T B"]
+    valid: Bool[Array, "T B"]
+    actor_carry: Any
+    critic_carry: Any
+
+
+def optimiser(settings: PPO) -> optax.GradientTransformation:
+    """Adam behind a clip of the global norm; the learning rate is applied by `learn`, which knows the environment steps."""
+    return optimise.clipped(optax.scale_by_adam(eps=settings.adam_epsilon), settings.max_gradient_norm)
+
+
+def values(agent: ActorCritic, actor_carry: Any, critic_carry: Any, slots: Slots) -> tuple[Any, Float[Array, "T1 B"]]:
+    """The critic's values of all T + 1 slots, and its carry after T of them."""
+    features = agent.actor.unroll(actor_carry, slots.seen)[2] if agent.critic.shared else None
+
+    def part(carry: Any, where: slice) -> tuple[Any, Array]:
+        seen, signals = jax.tree.map(lambda x: x[where], (slots.seen, slots.signals))
+        return agent.critic.unroll(carry, seen, signals, None if features is None else features[where])
+
+    carry, v = part(critic_carry, slice(None, -1))
+    _, v_last = part(carry, slice(-1, None))
+    return carry, jnp.concatenate([v, v_last])
+
+
+def loss(parameters: tuple[Any, Any], batch: Sequences, settings: PPO) -> tuple[Float[Array, ""], dict[str, Array]]:
+    """- min(rho A, clip(rho, 1 - eps, 1 + eps) A) + c_v (V - G)^2 / 2 - c_e H, averaged over valid slots.
+
+    Source: Schulman et al. 2017, equations 7 and 9.
+    """
+    actor, critic = parameters
+    _, distribution, features = actor.unroll(batch.actor_carry, batch.seen)
+    _, v = critic.unroll(batch.critic_carry, batch.seen, batch.signals, features)
+    advantage = batch.advantage
+    if settings.normalise_advantages:
+        mean = lanes_mean(advantage, batch.valid)
+        advantage = (advantage - mean) / (jnp.sqrt(lanes_mean((advantage - mean) ** 2, batch.valid)) + 1e-8)
+    log_ratio = jnp.where(batch.valid, distribution.log_probability(batch.action) - batch.log_probability, 0.0)
+    ratio = jnp.exp(log_ratio)
+    surrogate = jnp.minimum(ratio * advantage, jnp.clip(ratio, 1.0 - settings.clip, 1.0 + settings.clip) * advantage)
+    error = (v - batch.target) ** 2
+    if settings.value_clip is not None:
+        near = batch.value + jnp.clip(v - batch.value, -settings.value_clip, settings.value_clip)
+        error = jnp.maximum(error, (near - batch.target) ** 2)
+    policy_loss = -lanes_mean(surrogate, batch.valid)
+    critic_loss = 0.5 * lanes_mean(error, batch.valid)
+    entropy = lanes_mean(distribution.entropy(), batch.valid)
+    total = policy_loss + settings.value_weight * critic_loss - settings.entropy * entropy
+    return total, {"policy_loss": policy_loss, "critic_loss": critic_loss, "entropy": entropy}
+
+
+def prepared(settings: PPO, agent: ActorCritic, slots: Slots, actor_carry: Any, critic_carry: Any, scale: Array) -> tuple[Any, Sequences]:
+    """Values, advantages and targets of a rollout; returns the critic's carry after it too. Rewards are divided by `scale`."""
+    after, v = values(agent, actor_carry, critic_carry, slots)
+    discount_t = settings.discount * (1.0 - slots.terminated.astype(jnp.float32))
+    # A slot that only shows a final observation ends the recursion, just as a cut does; its own advantage is never used.
+    continues_t = (slots.valid & ~slots.truncated).astype(jnp.float32)
+
+    def one_lane(r_t: Array, discount_t: Array, v_tm1: Array, v_t: Array, continues_t: Array) -> Array:
+        return returns.generalized_advantage(r_t, discount_t, v_tm1, v_t, settings.lambda_, continues_t=continues_t)
+
+    reward = slots.reward / scale
+    advantage = jax.vmap(one_lane, in_axes=1, out_axes=1)(reward, discount_t, v[:-1], v[1:], continues_t)
+    seen, signals = jax.tree.map(lambda x: x[:-1], (slots.seen, slots.signals))
+    target = advantage + v[:-1]
+    batch = Sequences(seen, signals, slots.action, slots.log_probability, v[:-1], advantage, target, slots.valid, actor_carry, critic_carry)
+    return after, batch
+
+
+def learn(settings: PPO, state: TrainState, slots: Slots, actor_carry: Any) -> TrainState:
+    """Epochs of minibatches on one rollout whose actor carry at the first slot was `actor_carry`."""
+    env_steps = state.env_steps + jnp.sum(slots.valid.astype(jnp.int32))
+    scale = state.returns.deviation if isinstance(state.returns, eqx.Module) else jnp.ones((), jnp.float32)
+    perceived = slots._replace(seen=state.agent.perceived(slots.seen))
+    critic_after, batch = prepared(settings, state.agent, perceived, actor_carry, state.critic_carry, scale)
+    rate = settings.learning_rate
+    if settings.anneal_steps is not None:
+        rate = rate * (1.0 - jnp.clip(state.env_steps.astype(jnp.float32) / settings.anneal_steps, 0.0, 1.0))
+    adam = optimiser(settings)
+    lanes = slots.valid.shape[1]
+    key, k_epochs = jax.random.split(state.key)
+
+    def minibatch(carry: tuple[Any, Any], batch: Sequences) -> tuple[tuple[Any, Any], dict[str, Array]]:
+        parameters, adam_state = carry
+        gradients, losses = eqx.filter_grad(loss, has_aux=True)(parameters, batch, settings)
+        losses["gradient_norm"] = optax.tree.norm(gradients)
+        return optimise.step(adam, parameters, gradients, adam_state, -rate), losses
+
+    def epoch(carry: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], dict[str, Array]]:
+        begun = _recomputed(carry[0], state.before, batch) if settings.carries == "recomputed" else batch
+        if settings.minibatches == 1:
+            carry, losses = minibatch(carry, begun)
+            return carry, losses
+        order = jax.random.permutation(key, lanes)
+        carry, losses = jax.lax.scan(minibatch, carry, _dealt(begun, order, settings.minibatches))
+        return carry, jax.tree.map(jnp.mean, losses)
+
+    parameters = (state.agent.actor, state.agent.critic)
+    (parameters, adam_state), losses = jax.lax.scan(epoch, (parameters, state.optimiser), jax.random.split(k_epochs, settings.epochs))
+    agent = eqx.tree_at(lambda m: (m.actor, m.critic), state.agent, parameters)
+    agent = agent.with_seen(slots.seen.observation, slots.acted_on)
+    state = state._replace(
+        agent=agent,
+        optimiser=adam_state,
+        critic_carry=critic_after,
+        before=(batch.seen, actor_carry, state.critic_carry) if settings.carries == "recomputed" else (),
+        returns=state.returns.updated(slots.discounted, slots.valid) if isinstance(state.returns, eqx.Module) else (),
+        key=key,
+        env_steps=env_steps,
+        updates=state.updates + 1,
+        log=state.log.with_ended(slots),
+    )
+    return guarded(state, jax.tree.map(jnp.mean, losses), slots)
+
+
+def _dealt(batch: Sequences, order: Array, parts: int) -> Sequences:
+    """Whole lanes dealt to minibatches: a leading axis of `parts`."""
+
+    def sequences(x: Array) -> Array:
+        dealt = x[:, order].reshape(x.shape[0], parts, -1, *x.shape[2:])
+        return jnp.moveaxis(dealt, 1, 0)
+
+    def carries(x: Array) -> Array:
+        return x[order].reshape(parts, -1, *x.shape[1:])
+
+    timed = jax.tree.map(sequences, batch._replace(actor_carry=(), critic_carry=()))
+    actor_carry, critic_carry = jax.tree.map(carries, (batch.actor_carry, batch.critic_carry))
+    return timed._replace(actor_carry=actor_carry, critic_carry=critic_carry)
+
+
+def _recomputed(parameters: tuple[Any, Any], before: Any, batch: Sequences) -> Sequences:
+    """With the carries that the newest parameters give at the end of the rollout before."""
+    actor, critic = parameters
+    seen, actor_carry, critic_carry = before
+    actor_carry, _, _ = actor.unroll(actor_carry, seen)
+    if critic.trunk is not None:
+        critic_carry, _, _ = critic.trunk.unroll(critic_carry, seen)
+    return batch._replace(actor_carry=actor_carry, critic_carry=critic_carry)

@@ -1,0 +1,87 @@
+"""Where new episodes come from: levels generated as they are needed, or dealt from a pool of levels made beforehand."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
+
+from unseen.learning.levels import Levels
+
+Begun = tuple[Array, Any, Any]  # level (B,), observation, state
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Deals first observations and states to the lanes that ask for one; what the others get is never looked at."""
+
+    def begin(self, key: PRNGKeyArray, asking: Bool[Array, "B"], environment: Any, levels: Levels) -> tuple[Any, Begun]: ...
+
+    def refreshed(self, key: PRNGKeyArray, environment: Any, levels: Levels) -> Any: ...
+
+
+def generate(key: PRNGKeyArray, count: int, environment: Any, levels: Levels) -> Begun:
+    """`count` new episodes, each with a level drawn by weight."""
+    k_level, k_reset = jax.random.split(key)
+    level = jax.vmap(levels.draw)(jax.random.split(k_level, count))
+    observation, state = levels.mapped(environment.reset, level, jax.random.split(k_reset, count))
+    return level, observation, state
+
+
+class Generated(eqx.Module):
+    """A new level for every episode: right where a reset costs little."""
+
+    def begin(self, key: PRNGKeyArray, asking: Bool[Array, "B"], environment: Any, levels: Levels) -> tuple[Generated, Begun]:
+        return self, generate(key, asking.shape[0], environment, levels)
+
+    def refreshed(self, key: PRNGKeyArray, environment: Any, levels: Levels) -> Generated:
+        return self
+
+
+class Pool(eqx.Module):
+    """A deck of levels dealt in order, redrawn in order at an eighth of the pace: no entry serves more than 9 times.
+
+    Where an environment has `respawn(key, state, params) -> (observation, state)`, goal and start are redrawn at every use.
+    Between updates `refreshed` redraws what is owed, in blocks of `block` entries.
+    """
+
+    USES = 8
+
+    entries: Begun
+    dealt: Int[Array, ""]  # how many have been dealt in all
+    redrawn: Int[Array, ""]  # how many have been redrawn in all
+    block: int = eqx.field(static=True)
+
+    @staticmethod
+    def filled(key: PRNGKeyArray, size: int, environment: Any, levels: Levels) -> Pool:
+        zero = jnp.zeros((), jnp.int32)
+        return Pool(generate(key, size, environment, levels), zero, zero, max(1, size // 64))
+
+    @property
+    def size(self) -> int:
+        return self.entries[0].shape[0]
+
+    def begin(self, key: PRNGKeyArray, asking: Bool[Array, "B"], environment: Any, levels: Levels) -> tuple[Pool, Begun]:
+        rank = jnp.cumsum(asking.astype(jnp.int32)) - 1
+        position = (self.dealt + jnp.maximum(rank, 0)) % self.size
+        level, observation, state = jax.tree.map(lambda x: x[position], self.entries)
+        if hasattr(environment, "respawn"):
+            keys = jax.random.split(key, asking.shape[0])
+            observation, state = levels.mapped(environment.respawn, level, keys, state)
+        moved = eqx.tree_at(lambda p: p.dealt, self, self.dealt + jnp.sum(asking.astype(jnp.int32)))
+        return moved, (level, observation, state)
+
+    def refreshed(self, key: PRNGKeyArray, environment: Any, levels: Levels) -> Pool:
+        def owed(pool: Pool) -> Array:
+            return (pool.dealt // self.USES) - pool.redrawn >= self.block
+
+        def redraw(pool: Pool) -> Pool:
+            new = generate(jax.random.fold_in(key, pool.redrawn), self.block, environment, levels)
+            position = (pool.redrawn + jnp.arange(self.block, dtype=jnp.int32)) % self.size
+            entries = jax.tree.map(lambda old, x: old.at[position].set(x), pool.entries, new)
+            return Pool(entries, pool.dealt, pool.redrawn + self.block, self.block)
+
+        return jax.lax.while_loop(owed, redraw, self)

@@ -1,0 +1,127 @@
+"""The command line: what it understands, what it refuses, and that a user's mistake is one line and exit code 2."""
+
+from __future__ import annotations
+
+import pytest
+
+import unseen
+from unseen.agents.settings import GRU, LSTM, FeedForward, Memax
+from unseen.cli import _parsed_train, main
+from unseen.commands.words import memory_from_word, memory_to_word, option_from_word
+from unseen.errors import UserError
+
+
+def ran(capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    out, err = capsys.readouterr()
+    return stop.value.code, out, err
+
+
+def test_flags_become_settings():
+    experiment = _parsed_train(
+        [
+            "heavenhell-3",
+            "--critic.signals",
+            "heaven",
+            "position",
+            "--agent.memory",
+            "lstm:64",
+            "--algorithm",
+            "ppo",
+            "--algorithm.rollout",
+            "32",
+        ]
+    ).experiment
+    assert experiment.environment == "heavenhell-3"
+    assert experiment.agent.critic.signals == ("heaven", "position")
+    assert experiment.agent.memory == LSTM(64)
+    assert experiment.algorithm == unseen.PPO(rollout=32)
+    options = _parsed_train(["heavenhell-3", "--environment-options", "n=4", "time_limit=50"]).experiment.environment_options
+    assert options == {"n": 4, "time_limit": 50}
+
+
+@pytest.mark.parametrize("word", ["gru:128", "lstm:7", "lru:3", "feed-forward", "memax:FART:64"])
+def test_memory_words_say_what_they_mean(word):
+    assert memory_to_word(memory_from_word(word)) == word
+
+
+def test_memory_words_have_defaults_and_refusals():
+    assert memory_from_word("gru") == GRU()
+    assert memory_from_word("feed-forward") == FeedForward()
+    assert memory_from_word("memax:GDN") == Memax("GDN")
+    for word, message in (
+        ("gruu", "did you mean 'gru'"),
+        ("gru:x", "'x' must be a whole number"),
+        ("gru:1:2", "not understood"),
+        ("gru:0", "'0'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            memory_from_word(word)
+
+
+def test_option_words():
+    assert option_from_word("n=5") == ("n", 5)
+    assert option_from_word("slip=0.5") == ("slip", 0.5)
+    assert option_from_word("name=easy") == ("name", "easy")
+    assert option_from_word("on=true") == ("on", True)
+    with pytest.raises(UserError, match="name=value"):
+        option_from_word("n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "did you mean 'train'"),
+        (["train", "heavnhell-3", "--out", "{tmp}/a"], "did you mean 'heavenhell-3'"),
+        (["train", "heavenhell-3", "--algorithm", "pppo", "--out", "{tmp}/a"], "did you mean 'ppo'"),
+        (["train", "heavenhell-3", "--critic.signals", "heavn", "--out", "{tmp}/a"], "did you mean 'heaven'"),
+        (["train", "heavenhell-3", "--env-steps", "0", "--out", "{tmp}/a"], "env_steps = 0"),
+        (["train", "nowhere.pomdp", "--out", "{tmp}/a"], "no file of that name"),
+        (["train", "nowhere.toml", "--out", "{tmp}/a"], "No such file"),
+        (["train", "heavenhell-3", "--extend", "5"], "--extend goes with a run directory"),
+        (["train", "gym:CartPol-v1", "--out", "{tmp}/a"], "did you mean 'CartPole-v1'"),
+        (["evaluate", "{tmp}"], "no run directory at"),
+        (["report"], "at least one run directory"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_two(arguments, message, tmp_path, capsys):
+    code, _, err = ran(capsys, *(a.replace("{tmp}", str(tmp_path)) for a in arguments))
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert err.strip().count("\n") == 0
+
+
+def test_help_lists_every_command(capsys):
+    code, out, _ = ran(capsys, "--help")
+    assert code == 0
+    for command in ("quickstart", "list", "train", "evaluate", "report", "doctor"):
+        assert command in out
+
+
+@pytest.mark.slow
+def test_train_evaluate_extend_report(tmp_path, capsys):
+    run = tmp_path / "run"
+    small = ["--agent.memory", "gru:8", "--agent.head", "8", "--agent.embedding", "8", "--env-steps", "300"]
+    code, _, _ = ran(capsys, "train", "heavenhell-1", *small, "--critic.signals", "heaven", "--out", run)
+    assert code == 0
+    assert (run / "report.html").exists()
+    code, _, _ = ran(capsys, "evaluate", run, "--episodes", "20", "--save", tmp_path / "episodes.parquet")
+    assert code == 0
+    assert len(unseen.Episodes.read(tmp_path / "episodes.parquet")) == 20
+    code, _, _ = ran(capsys, "train", run, "--extend", "500")
+    assert code == 0
+    assert unseen.load(run).experiment.env_steps == 500
+    code, _, err = ran(capsys, "train", run, "--seeds", "3")
+    assert code == 2
+    assert "settings of its own" in err
+    code, _, _ = ran(capsys, "train", run / "experiment.toml", "--out", tmp_path / "again")
+    assert code == 0
+    code, _, _ = ran(capsys, "report", run, tmp_path / "again", "--out", tmp_path / "both.html")
+    assert code == 0
+    page = (tmp_path / "both.html").read_text()
+    assert "2 runs compared" in page
+    assert "<script" not in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page

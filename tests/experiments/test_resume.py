@@ -1,0 +1,138 @@
+"""A run that was stopped, killed or damaged goes on as if nothing had happened: bit for bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small import small
+
+import unseen
+from unseen.experiments.train import extend
+from unseen.runs import checkpoints
+
+
+def values(run):
+    """Metrics without the columns that tell the time."""
+    return run.metrics().filter(pl.col("metric") != "steps_per_s").drop("wall_s")
+
+
+def assert_same(run, other):
+    assert values(run).equals(values(other), null_equal=True)
+    a, b = (checkpoints.load(r.directory / "checkpoints").arrays for r in (run, other))
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+def stop_after(intervals):
+    seen = []
+
+    def callback(interval):
+        seen.append(interval)
+        if len(seen) >= intervals:
+            raise StopIteration
+
+    return callback
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return {name: unseen.train(small(name), folder / name) for name in ("a2c", "ppo")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["a2c", "ppo"])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(split=st.integers(1, 5))
+def test_stopped_and_resumed_is_the_uninterrupted_run(algorithm, split, uninterrupted, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("split") / "run"
+    unseen.train(small(algorithm), directory, callbacks=[stop_after(split)])
+    assert len(values(unseen.load(directory))) < len(values(uninterrupted[algorithm]))
+    assert_same(unseen.train(small(algorithm), directory), uninterrupted[algorithm])
+
+
+@pytest.mark.slow
+def test_extended_is_the_longer_run(uninterrupted, tmp_path):
+    unseen.train(small(env_steps=300), tmp_path / "run")
+    extended = extend(tmp_path / "run", 600)
+    assert extended.experiment.env_steps == 600
+    assert_same(extended, uninterrupted["a2c"])
+    with pytest.raises(unseen.UserError, match="name a larger one"):
+        extend(tmp_path / "run", 100)
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(uninterrupted, tmp_path, capsys):
+    directory = tmp_path / "run"
+    unseen.train(small(), directory, callbacks=[stop_after(4)], save_every_s=0.0)
+    newest = max((directory / "checkpoints").iterdir(), key=lambda p: int(p.name) if p.name.isdigit() else -1)
+    file = newest / "arrays.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-20] ^= 1
+    file.write_bytes(bytes(data))
+    run = unseen.train(small(), directory)
+    assert "is damaged and was passed over" in capsys.readouterr().out
+    assert_same(run, uninterrupted["a2c"])
+
+
+SCRIPT = """
+import sys; sys.path.insert(0, {tests!r})
+import unseen
+from small import small
+print("ready", flush=True)
+tell = lambda i: print(i.fraction, flush=True)
+unseen.train(small(env_steps=200_000, report_every=100), {directory!r}, save_every_s=0.0, callbacks=[tell])
+"""
+
+
+def start(directory):
+    tests = os.path.dirname(__file__)
+    script = textwrap.dedent(SCRIPT.format(tests=tests, directory=str(directory)))
+    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_killed_run_loses_at_most_the_work_since_its_last_checkpoint(tmp_path):
+    process = start(tmp_path / "run")
+    for _ in range(4):  # "ready" and three intervals
+        process.stdout.readline()
+    time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    before = checkpoints.load(tmp_path / "run" / "checkpoints").step
+    assert before >= 2
+    run = extend(tmp_path / "run", 200_000, callbacks=[stop_after(1)])
+    assert checkpoints.load(tmp_path / "run" / "checkpoints").step == before + 1
+    rows = run.metrics().filter(metric="return")
+    assert len(rows) == before + 1  # none lost, none twice
+
+
+@pytest.mark.slow
+def test_sigterm_saves_and_stops(tmp_path):
+    process = start(tmp_path / "run")
+    for _ in range(3):
+        process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "can be resumed" in err
+    saved = checkpoints.load(tmp_path / "run" / "checkpoints").step
+    assert len(unseen.load(tmp_path / "run").metrics().filter(metric="return")) == saved
+
+
+def test_another_experiment_in_the_directory_is_refused(tmp_path):
+    unseen.train(small(env_steps=100), tmp_path / "run")
+    with pytest.raises(unseen.UserError, match=r"algorithm\.kind"):
+        unseen.train(small("ppo", env_steps=100), tmp_path / "run")
+    assert unseen.load(tmp_path / "run").experiment == small(env_steps=100)
