@@ -29,7 +29,7 @@ BLOCKS = ((0, 4), (4, 6))  # first seed, number of seeds: a small block first, s
 def experiment(environment: str, critic: str, first_seed: int, seeds: int, env_steps: int) -> unseen.Experiment:
     signal, entropy = TASKS[environment]
     algorithm = unseen.A2C(learning_rate=1e-3, entropy=entropy, entropy_end=entropy / 10, entropy_steps=env_steps, time_limit="terminate")
-    agent = unseen.Agent(critic=CRITICS[critic] or unseen.Critic(signals=(signal,)))
+    agent = unseen.Agent(critic=CRITICS[critic] or unseen.Critic(signals=(signal,)), policy_scale=1.0)
     return unseen.Experiment(environment, agent, algorithm, env_steps=env_steps, first_seed=first_seed, seeds=seeds)
 
 

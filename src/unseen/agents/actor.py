@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from unseen.agents.distributions import Distribution
+from unseen.agents.encoders import onto
 from unseen.agents.heads import Head
-from unseen.agents.memory.contract import Carry, Memory, Records
+from unseen.agents.memory.contract import Carry, Memory, Projecting, Records
 
 
 class Seen(NamedTuple):
@@ -35,6 +36,7 @@ class Trunk(eqx.Module):
     observation: Any
     action: Any  # None when the previous action is not part of the input
     memory: Memory
+    precision: str = eqx.field(static=True)
 
     @property
     def features(self) -> int:
@@ -45,8 +47,15 @@ class Trunk(eqx.Module):
         if self.action is None:
             return x
         a = self.action(seen.previous_action)
-        known = jnp.broadcast_to((1.0 - seen.start.astype(jnp.float32))[..., None], a.shape)  # no action came before a start
-        return jnp.concatenate([a * known, x], axis=-1)
+        return jnp.concatenate([a * _known(seen, a), x], axis=-1)
+
+    def projected(self, seen: Seen, memory: Projecting) -> Float[Array, "*n P"]:
+        """embed(seen) @ w_x, without the products that categories repeat."""
+        w_x, precision = memory.w_x, self.precision
+        if self.action is None:
+            return onto(self.observation, seen.observation, w_x, precision)
+        a = onto(self.action, seen.previous_action, w_x[: self.action.features], precision)
+        return a * _known(seen, a) + onto(self.observation, seen.observation, w_x[self.action.features :], precision)
 
     def initial(self, batch: int) -> Carry:
         return self.memory.initial(batch)
@@ -55,7 +64,14 @@ class Trunk(eqx.Module):
         return self.memory.step(carry, self.embed(seen), seen.start)
 
     def unroll(self, carry: Carry, seen: Seen) -> tuple[Carry, Float[Array, "T B H"], Records]:
+        if isinstance(self.memory, Projecting):
+            return self.memory.unroll_projected(carry, self.projected(seen, self.memory), seen.start)
         return self.memory.unroll(carry, self.embed(seen), seen.start)
+
+
+def _known(seen: Seen, a: Array) -> Array:
+    """1 where there was a previous action, 0 at a start."""
+    return jnp.broadcast_to((1.0 - seen.start.astype(jnp.float32))[..., None], a.shape)
 
 
 class Actor(eqx.Module):

@@ -87,7 +87,8 @@ def build(
     if critic.history and told:
         follows = agent.activation if agent.head else "linear"
         join = Linear(told, value.layers[0].b.shape[0], follows=follows, key=signal_keys[-1]).w
-    head = policy_head(action_space, actor_trunk.features, agent.head, box_policy=agent.box_policy, key=k_policy, **common)
+    form: dict[str, Any] = {"box_policy": agent.box_policy, "scale": agent.policy_scale}
+    head = policy_head(action_space, actor_trunk.features, agent.head, **form, key=k_policy, **common)
     statistics = _statistics(observation_space) if agent.normalise_observations else {}
     return ActorCritic(Actor(actor_trunk, head), Critic(own_trunk, critic.shared_trunk, embeds, join, value), statistics)
 
@@ -98,7 +99,7 @@ def _trunk(agent: settings.Agent, observation_space: gymnasium.Space, action_spa
     observe = encoder(observation_space, agent.embedding, key=k_observation, **common)
     act = encoder(_drawn_space(action_space), agent.embedding, key=k_action, **common) if agent.previous_action else None
     inputs = observe.features + (act.features if act is not None else 0)
-    return Trunk(observe, act, _memory(agent.memory, inputs, agent.precision, k_memory))
+    return Trunk(observe, act, _memory(agent.memory, inputs, agent.precision, k_memory), agent.precision)
 
 
 def _drawn_space(space: gymnasium.Space) -> gymnasium.Space:

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from unseen.agents.actor import Seen, Trunk
-from unseen.agents.layers import Perceptron, matmul
+from unseen.agents.encoders import onto_sum
+from unseen.agents.layers import Perceptron
 from unseen.agents.memory.contract import Carry
 
 Signals = dict[str, Array]
@@ -50,7 +51,10 @@ class Critic(eqx.Module):
             features = actor_features
         else:
             return carry, self.head(self._told(signals))[..., 0]
-        added = None if self.join is None else matmul(self._told(signals), self.join, self.head.layers[0].precision)
+        added = None
+        if self.join is not None:
+            told = [(embed, signals[name]) for name, embed in self.signals.items()]
+            added = onto_sum(told, self.join, self.head.layers[0].precision)
         return carry, self.head(features, added)[..., 0]
 
     def _told(self, signals: Signals) -> Float[Array, "T B S"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -11,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
-from unseen.agents.layers import ACTIVATIONS, Linear
+from unseen.agents.layers import ACTIVATIONS, Linear, matmul
 from unseen.errors import UserError
 
 
@@ -27,9 +28,30 @@ class Embedding(eqx.Module):
         return sum(table.shape[1] for table in self.tables)
 
     def __call__(self, x: Int[Array, "..."]) -> Float[Array, "... F"]:
+        return jnp.concatenate([_rows(table, index) for table, index in zip(self.tables, self._indices(x), strict=True)], axis=-1)
+
+    def onto(self, x: Int[Array, "..."], w: Float[Array, "F O"], precision: str) -> Float[Array, "... O"]:
+        """self(x) @ w. Where there are more rows than categories, each category's vector is multiplied once."""
+        total: Any = 0.0
+        below = 0
+        for table, index in zip(self.tables, self._indices(x), strict=True):
+            part = w[below : below + table.shape[1]]
+            below += table.shape[1]
+            few = table.shape[0] <= max(index.size, 1)
+            total = total + (_rows(matmul(table, part, precision), index) if few else matmul(_rows(table, index), part, precision))
+        return total
+
+    def _indices(self, x: Int[Array, "..."]) -> list[Array]:
+        """Row numbers in each table."""
         parts = [x] if self.scalar else [x[..., k] for k in range(len(self.tables))]
-        found = [table[part - first] for table, part, first in zip(self.tables, parts, self.first, strict=True)]
-        return jnp.concatenate(found, axis=-1)
+        return [part - first for part, first in zip(parts, self.first, strict=True)]
+
+
+def _rows(table: Float[Array, "n F"], index: Int[Array, "..."]) -> Float[Array, "... F"]:
+    """table[index]; of a small table by a product with one-hot rows, whose gradient is a product too: a scatter is slow on CPUs."""
+    if table.shape[0] > 64:
+        return table[index]
+    return matmul(jax.nn.one_hot(index, table.shape[0], dtype=table.dtype), table)
 
 
 class Projection(eqx.Module):
@@ -82,6 +104,25 @@ class Together(eqx.Module):
 
     def __call__(self, x: dict[str, Array]) -> Float[Array, "... F"]:
         return jnp.concatenate([part(x[name]) for name, part in self.parts.items()], axis=-1)
+
+
+def onto(encoder: Any, x: Any, w: Float[Array, "F O"], precision: str) -> Float[Array, "... O"]:
+    """encoder(x) @ w, by the fewest products."""
+    if isinstance(encoder, Embedding):
+        return encoder.onto(x, w, precision)
+    if isinstance(encoder, Together):
+        return onto_sum([(part, x[name]) for name, part in encoder.parts.items()], w, precision)
+    return matmul(encoder(x), w, precision)
+
+
+def onto_sum(parts: Sequence[tuple[Any, Any]], w: Float[Array, "F O"], precision: str) -> Float[Array, "... O"]:
+    """concatenate([encoder(x) for encoder, x in parts]) @ w, part by part."""
+    total: Any = 0.0
+    below = 0
+    for part, x in parts:
+        total = total + onto(part, x, w[below : below + part.features], precision)
+        below += part.features
+    return total
 
 
 def encoder(space: gymnasium.Space, size: int, *, activation: str, precision: str, key: PRNGKeyArray) -> Any:

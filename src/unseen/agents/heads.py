@@ -66,16 +66,24 @@ Head = CategoricalHead | NormalHead
 
 
 def policy_head(
-    space: gymnasium.Space, inputs: int, hidden: Sequence[int], *, activation: str, box_policy: str, precision: str, key: PRNGKeyArray
+    space: gymnasium.Space,
+    inputs: int,
+    hidden: Sequence[int],
+    *,
+    activation: str,
+    box_policy: str,
+    scale: float,
+    precision: str,
+    key: PRNGKeyArray,
 ) -> Head:
-    """The head for an action space.
+    """The head for an action space; `scale` multiplies the initial weights of its last layer.
 
     Raises:
         UserError: for a space other than Discrete, MultiDiscrete and Box, or a clipped or squashed policy on an unbounded Box.
     """
 
     def perceptron(outputs: int) -> Perceptron:
-        return Perceptron([inputs, *hidden, outputs], activation=activation, last_scale=0.01, precision=precision, key=key)
+        return Perceptron([inputs, *hidden, outputs], activation=activation, last_scale=scale, precision=precision, key=key)
 
     if isinstance(space, gymnasium.spaces.Discrete):
         return CategoricalHead(perceptron(int(space.n)), (int(space.n),), (int(space.start),), False)

@@ -88,6 +88,9 @@ class Agent:
     previous_action: bool = True
     """Whether the previous action is part of the input."""
 
+    policy_scale: float = 0.01
+    """Scale of the initial weights of the policy's last layer: small starts near uniform; 1.0 is the published agents' choice."""
+
     box_policy: Literal["clipped", "tanh", "unbounded"] = "clipped"
     """How a Normal becomes an action of a Box space."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -73,8 +74,15 @@ def optimiser(settings: A2C) -> optax.GradientTransformation:
     return optimise.clipped(optax.adam(settings.learning_rate, eps=settings.adam_epsilon), settings.max_gradient_norm)
 
 
-def learn(settings: A2C, state: TrainState, slots: Slots) -> TrainState:
-    """One gradient step of actor and critic on these episodes."""
+def learn(settings: A2C, state: TrainState, slots: Slots, *, in_buckets: bool = False) -> TrainState:
+    """One gradient step of actor and critic on these episodes.
+
+    Args:
+        settings, state: the algorithm, and the run so far.
+        slots: whole episodes, one a lane.
+        in_buckets: differentiate on the shortest of a few lengths that holds every episode. Switch it off under `vmap`, where
+            every length would be computed.
+    """
     agent = state.agent
     env_steps = state.env_steps + jnp.sum(slots.valid.astype(jnp.int32))
     due = env_steps - state.copied_at >= settings.target_period
@@ -82,9 +90,12 @@ def learn(settings: A2C, state: TrainState, slots: Slots) -> TrainState:
     progress = jnp.clip(env_steps.astype(jnp.float32) / settings.entropy_steps, 0.0, 1.0)
     entropy_weight = settings.entropy + progress * (settings.entropy_end - settings.entropy)
 
+    def gradients_of(slots: Slots) -> Any:
+        return eqx.filter_grad(loss, has_aux=True)((agent.actor, agent.critic), target, slots, settings, entropy_weight)
+
     perceived = slots._replace(seen=agent.perceived(slots.seen))
-    gradients, losses = eqx.filter_grad(loss, has_aux=True)((agent.actor, agent.critic), target, perceived, settings, entropy_weight)
-    losses["gradient_norm"] = optax.tree.norm(gradients)
+    gradients, losses = in_bucket(gradients_of, perceived) if in_buckets else gradients_of(perceived)
+    losses["gradient_norm"] = optimise.norm(gradients)
     adam = optimiser(settings)
     modules = (agent.actor, agent.critic)
     moved = [optimise.step(adam, m, g, o) for m, g, o in zip(modules, gradients, state.optimiser, strict=True)]
@@ -110,20 +121,17 @@ def buckets(horizon: int) -> tuple[int, ...]:
     return (*[s for s in sizes if s < horizon], horizon)
 
 
-def learn_in_bucket(settings: A2C, state: TrainState, slots: Slots) -> TrainState:
-    """`learn` on the shortest bucket that holds every episode; the slots behind it are not valid and change nothing."""
+def in_bucket(function: Callable[[Slots], Any], slots: Slots) -> Any:
+    """`function` on the shortest bucket that holds every episode; the slots behind it are not valid and change nothing."""
     horizon = slots.valid.shape[0]
     sizes = buckets(horizon)
     used = jnp.max(jnp.where(slots.valid, jnp.arange(1, horizon + 1, dtype=jnp.int32)[:, None], 0))
     which = jnp.sum((used > jnp.asarray(sizes, jnp.int32)).astype(jnp.int32))
 
     def branch(size: int) -> Any:
-        def cut(state: TrainState, slots: Slots) -> TrainState:
-            return learn(settings, state, shortened(slots, size))
+        return lambda slots: function(shortened(slots, size))
 
-        return cut
-
-    return jax.lax.switch(which, [branch(size) for size in sizes], state, slots)
+    return jax.lax.switch(which, [branch(size) for size in sizes], slots)
 
 
 def shortened(slots: Slots, size: int) -> Slots:

@@ -96,7 +96,7 @@ def make_learner(
     def update(state: TrainState) -> TrainState:
         state, carry, slots = collect(state)
         if isinstance(algorithm, A2C):
-            return (a2c.learn_in_bucket if buckets else a2c.learn)(algorithm, state, slots)
+            return a2c.learn(algorithm, state, slots, in_buckets=buckets)
         return ppo.learn(algorithm, state, slots, carry)
 
     return Learner(init, update, _advance(update), report)

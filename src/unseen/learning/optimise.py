@@ -6,6 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
@@ -13,6 +14,11 @@ from jaxtyping import Array, Float
 def clipped(transformation: optax.GradientTransformation, max_norm: float | None) -> optax.GradientTransformation:
     """The transformation behind a clip of the global norm."""
     return transformation if max_norm is None else optax.chain(optax.clip_by_global_norm(max_norm), transformation)
+
+
+def norm(tree: Any) -> Float[Array, ""]:
+    """The Euclidean norm of all leaves together, as dot products: nothing of a leaf's size is written."""
+    return jnp.sqrt(sum((jnp.vdot(x, x) for x in jax.tree.leaves(tree)), start=jnp.zeros((), jnp.float32)))
 
 
 def step(

@@ -28,15 +28,15 @@ class TensorBoard:
     """Event files for `tensorboard --logdir`; needs the package tensorboard only, not TensorFlow or torch."""
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # pyright: ignore[reportMissingImports]
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
 
         self._writer: Any = EventFileWriter(os.fspath(local_path(directory) / "tensorboard"))
 
     def write(self, env_steps: int, values: Mapping[str, float]) -> None:
         import time
 
-        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportMissingImports]
-        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportMissingImports]
+        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
+        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportMissingImports, reportAttributeAccessIssue]
 
         summary = Summary(value=[Summary.Value(tag=metric, simple_value=float(value)) for metric, value in values.items()])
         self._writer.add_event(Event(wall_time=time.time(), step=int(env_steps), summary=summary))

@@ -26,3 +26,17 @@ class Memory(Protocol):
     def unroll(
         self, carry: Carry, xs: Float[Array, "T B I"], starts: Bool[Array, "T B"]
     ) -> tuple[Carry, Float[Array, "T B H"], Records]: ...
+
+
+@runtime_checkable
+class Projecting(Protocol):
+    """A memory that reads its input through one product `xs @ w_x`: who knows the inputs to be few embeddings can multiply those."""
+
+    @property
+    def w_x(self) -> Float[Array, "I P"]: ...
+
+    def unroll_projected(
+        self, carry: Carry, projections: Float[Array, "T B P"], starts: Bool[Array, "T B"]
+    ) -> tuple[Carry, Float[Array, "T B H"], Records]:
+        """`unroll`, from `xs @ w_x`."""
+        ...

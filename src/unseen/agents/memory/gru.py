@@ -53,7 +53,11 @@ class GRU(eqx.Module):
     def unroll(
         self, carry: Float[Array, "B H"], xs: Float[Array, "T B I"], starts: Bool[Array, "T B"]
     ) -> tuple[Float[Array, "B H"], Float[Array, "T B H"], dict]:
-        projections = matmul(xs, self.w_x, self.precision)
+        return self.unroll_projected(carry, matmul(xs, self.w_x, self.precision), starts)
+
+    def unroll_projected(
+        self, carry: Float[Array, "B H"], projections: Float[Array, "T B 3*H"], starts: Bool[Array, "T B"]
+    ) -> tuple[Float[Array, "B H"], Float[Array, "T B H"], dict]:
         hs = gru_scan(self.w_h, self.b_n, carry, projections + jnp.broadcast_to(self.b, projections.shape), starts)
         return hs[-1], hs, {}
 
@@ -93,6 +97,10 @@ class LSTM(eqx.Module):
     def unroll(
         self, carry: tuple[Array, Array], xs: Float[Array, "T B I"], starts: Bool[Array, "T B"]
     ) -> tuple[tuple[Array, Array], Float[Array, "T B H"], dict]:
-        projections = matmul(xs, self.w_x, self.precision)
+        return self.unroll_projected(carry, matmul(xs, self.w_x, self.precision), starts)
+
+    def unroll_projected(
+        self, carry: tuple[Array, Array], projections: Float[Array, "T B 4*H"], starts: Bool[Array, "T B"]
+    ) -> tuple[tuple[Array, Array], Float[Array, "T B H"], dict]:
         hs, cs = lstm_scan(self.w_h, *carry, projections + jnp.broadcast_to(self.b, projections.shape), starts)
         return (hs[-1], cs[-1]), hs, {}
