@@ -161,7 +161,7 @@ def shapes_are_constant(subject: _Subject) -> None:
 def reward_and_terminated_are_scalars(subject: _Subject) -> None:
     for m in subject.eager.moments:
         for name, value, kind in (("reward", m.step.reward, jnp.floating), ("terminated", m.step.terminated, jnp.bool_)):
-            if not isinstance(value, jax.Array) or value.shape != () or not jnp.issubdtype(value.dtype, kind):
+            if not isinstance(value, jax.Array) or value.shape != () or not jnp.issubdtype(value.dtype, kind):  # pyright: ignore[reportUnnecessaryIsInstance]
                 seen = f"{value.dtype}{list(value.shape)}" if hasattr(value, "dtype") else type(value).__name__
                 raise Broken(f"{name} is {seen}; give a {'float' if name == 'reward' else 'bool'} array of shape []")
 
@@ -295,7 +295,7 @@ def references_are_scores(subject: _Subject) -> None:
             raise Broken(f"references({level!r}) returned {type(references).__name__}; give References")
         scores = [references.random, references.memoryless, references.perfect_memory, references.oracle]
         for score in [s for s in scores if s is not None] + [s for _, s in references.discounted.values()]:
-            if not isinstance(score, Score) or not math.isfinite(score.mean) or not 0 <= score.standard_error < math.inf:
+            if not isinstance(score, Score) or not math.isfinite(score.mean) or not 0 <= score.standard_error < math.inf:  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise Broken(f"references({level!r}) holds {score!r}; give a finite mean and standard error")
 
 

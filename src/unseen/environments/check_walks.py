@@ -65,7 +65,7 @@ def walk(reset: Reset, advance: Advance, params: Params, horizon: int, steps: in
     return Walk(params, moments, firsts)
 
 
-def random_action(key: PRNGKeyArray, space: gymnasium.Space, mask: Array | None, preferred: Array | None = None) -> Array:
+def random_action(key: PRNGKeyArray, space: gymnasium.Space[Any], mask: Array | None, preferred: Array | None = None) -> Array:
     """A legal action: uniform, or the one that `preferred` scores highest, flat over all choices of the space."""
     if isinstance(space, gymnasium.spaces.Box):
         low, high = np.maximum(space.low, -1e3), np.minimum(space.high, 1e3)

@@ -100,7 +100,7 @@ class LSTM(eqx.Module):
         return self.unroll_projected(carry, matmul(xs, self.w_x, self.precision), starts)
 
     def unroll_projected(
-        self, carry: tuple[Array, Array], projections: Float[Array, "T B 4*H"], starts: Bool[Array, "T B"]
+        self, carry: tuple[Array, Array], projections: Float[Array, "T B P"], starts: Bool[Array, "T B"]
     ) -> tuple[tuple[Array, Array], Float[Array, "T B H"], dict]:
         hs, cs = lstm_scan(self.w_h, *carry, projections + jnp.broadcast_to(self.b, projections.shape), starts)
         return (hs[-1], cs[-1]), hs, {}

@@ -54,7 +54,7 @@ def _import(module: str, identifier: str, install: str | None) -> None:
         raise UserError(f"Gymnasium environment {identifier!r} needs the module {error.name}; {fix}") from error
 
 
-def make_gymnasium(identifier: str, options: Mapping[str, Any]) -> gymnasium.Env:
+def make_gymnasium(identifier: str, options: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
     find(identifier)  # again in a worker, where nothing is imported yet
     try:
         return gymnasium.make(identifier, disable_env_checker=True, **options)

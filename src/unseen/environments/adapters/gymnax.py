@@ -13,7 +13,7 @@ What changes on the way in:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -41,21 +41,21 @@ class GymnaxEnvironment:
     gymnax: Any
     gymnax_params: Any
     limit: int
-    observations: gymnasium.Space
+    observations: gymnasium.Space[Any]
     state_shapes: Any  # ShapeDtypeStruct per leaf: reset and step then agree, as loops need
 
     @property
     def levels(self) -> Mapping[str, tuple[tuple[float, tuple[()]], ...]]:
         return {"train": ((1.0, ()),)}
 
-    def observation_space(self, params: Any) -> gymnasium.Space:
+    def observation_space(self, params: Any) -> gymnasium.Space[Any]:
         return self.observations
 
-    def action_space(self, params: Any) -> gymnasium.Space:
+    def action_space(self, params: Any) -> gymnasium.Space[Any]:
         with _standard_promotion():
             return to_gymnasium_space(self.gymnax.action_space(self.gymnax_params), f"the action space of {self.name}")
 
-    def signal_spaces(self, params: Any) -> Mapping[str, gymnasium.Space]:
+    def signal_spaces(self, params: Any) -> Mapping[str, gymnasium.Space[Any]]:
         size = sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(self.state_shapes) if _numeric(leaf.dtype))
         return {"state": gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)}
 
@@ -101,7 +101,7 @@ def from_gymnax(
     params: Any = None,
     *,
     horizon: int | None = None,
-    observation_space: gymnasium.Space | None = None,
+    observation_space: gymnasium.Space[Any] | None = None,
     probe_steps: int = 8192,
     **options: Any,
 ) -> GymnaxEnvironment:
@@ -127,7 +127,7 @@ def _from_gymnax(
     name_or_env: Any,
     params: Any,
     horizon: int | None,
-    observation_space: gymnasium.Space | None,
+    observation_space: gymnasium.Space[Any] | None,
     probe_steps: int,
     options: Mapping[str, Any],
 ) -> GymnaxEnvironment:
@@ -150,7 +150,7 @@ def _from_gymnax(
 
 def _import_gymnax() -> ModuleType:
     try:
-        import gymnax
+        import gymnax  # pyright: ignore[reportMissingTypeStubs]
     except ModuleNotFoundError as error:
         raise UserError("gymnax is not installed; run: pip install 'unseen[gymnax]'") from error
     return gymnax
@@ -178,7 +178,7 @@ def _params(name: str, env: Any, params: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _standard_promotion() -> Iterator[None]:
+def _standard_promotion() -> Generator[None, None, None]:
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 
@@ -221,7 +221,7 @@ def _cast_state(shapes: Any, state: Any) -> Any:
     return jax.tree.map(lambda leaf, like: jnp.broadcast_to(jnp.asarray(leaf, like.dtype), like.shape), state, shapes)
 
 
-def _cast_observation(space: gymnasium.Space, observation: Any) -> Any:
+def _cast_observation(space: gymnasium.Space[Any], observation: Any) -> Any:
     if isinstance(space, gymnasium.spaces.Dict):
         return {name: _cast_observation(part, observation[name]) for name, part in space.spaces.items()}
     dtype = jnp.int32 if isinstance(space, gymnasium.spaces.Discrete) else space.dtype

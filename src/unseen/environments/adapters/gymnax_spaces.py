@@ -10,7 +10,7 @@ import numpy as np
 from unseen.errors import UserError
 
 
-def to_gymnasium_space(space: Any, what: str) -> gymnasium.Space:
+def to_gymnasium_space(space: Any, what: str) -> gymnasium.Space[Any]:
     """gymnax spaces are told apart by class name, so that forks and Craftax's copies work too."""
     kind = type(space).__name__
     if isinstance(space, gymnasium.Space):
@@ -29,7 +29,7 @@ def to_gymnasium_space(space: Any, what: str) -> gymnasium.Space:
     return gymnasium.spaces.Box(low, high, tuple(space.shape), dtype)
 
 
-def repaired(space: gymnasium.Space, low: Any, high: Any, whole: Any) -> gymnasium.Space:
+def repaired(space: gymnasium.Space[Any], low: Any, high: Any, whole: Any) -> gymnasium.Space[Any]:
     """The declared space, with the elements that left their bounds unbounded (the rule is in gymnax.py)."""
     if isinstance(space, gymnasium.spaces.Dict):
         return gymnasium.spaces.Dict({name: repaired(part, low[name], high[name], whole[name]) for name, part in space.spaces.items()})

@@ -18,7 +18,7 @@ from unseen.errors import UserError
 
 
 def external(
-    id_or_factory: str | Callable[..., gymnasium.Env],
+    id_or_factory: str | Callable[..., gymnasium.Env[Any, Any]],
     num_envs: int = 1,
     *,
     workers: int = 0,
@@ -64,7 +64,7 @@ def external(
 class HostBatch:
     """`ExternalEnvironment` in this process; made by `external`."""
 
-    def __init__(self, name: str, factory: Callable[[], gymnasium.Env], num_envs: int) -> None:
+    def __init__(self, name: str, factory: Callable[[], gymnasium.Env[Any, Any]], num_envs: int) -> None:
         self.name, self.num_envs = name, num_envs
         self._envs = [factory() for _ in range(num_envs)]
         env = self._envs[0]
@@ -81,7 +81,7 @@ class HostBatch:
         declared = _declared_signals(env)
         raw = {k: infer(v, f"signal {k!r} of {name}") for k, v in info.get("signals", {}).items()} if declared is None else declared
         self._signals = {key: adapt(space, f"signal {key!r} of {name}") for key, space in raw.items()}
-        self.signal_spaces: Mapping[str, gymnasium.Space] = {key: adapted.space for key, adapted in self._signals.items()}
+        self.signal_spaces: Mapping[str, gymnasium.Space[Any]] = {key: adapted.space for key, adapted in self._signals.items()}
         mask = info.get("action_mask")
         self._masks = None if mask is None else [np.ones(np.shape(mask), bool)] * num_envs
         self._seen = [blank(self.observation_space)] * num_envs
@@ -219,25 +219,25 @@ def check_running(name: str, ended: np.ndarray) -> None:
         raise UserError(f"{name}: environments {np.flatnonzero(ended).tolist()} have ended; call reset(seeds, mask) before the next step")
 
 
-def _layers(env: gymnasium.Env) -> list[gymnasium.Env]:
+def _layers(env: gymnasium.Env[Any, Any]) -> list[gymnasium.Env[Any, Any]]:
     layers = [env]
     while isinstance(layers[-1], gymnasium.Wrapper):
         layers.append(layers[-1].env)
     return layers
 
 
-def _limits(env: gymnasium.Env) -> list[Any]:
+def _limits(env: gymnasium.Env[Any, Any]) -> list[Any]:
     return [layer for layer in _layers(env) if isinstance(layer, wrappers.TimeLimit)]
 
 
-def _horizon(env: gymnasium.Env) -> int | None:
+def _horizon(env: gymnasium.Env[Any, Any]) -> int | None:
     """The registered time limit, or what the environment itself calls `horizon` (ours) or `max_steps` (MiniGrid)."""
     candidates = [env.spec.max_episode_steps if env.spec else None]
     candidates += [getattr(env.unwrapped, attribute, None) for attribute in ("horizon", "max_steps")]
     return next((int(steps) for steps in candidates if isinstance(steps, (int, np.integer)) and steps > 0), None)
 
 
-def _declared_signals(env: gymnasium.Env) -> Mapping[str, gymnasium.Space] | None:
+def _declared_signals(env: gymnasium.Env[Any, Any]) -> Mapping[str, gymnasium.Space[Any]] | None:
     return env.get_wrapper_attr("signal_spaces") if env.has_wrapper_attr("signal_spaces") else None
 
 

@@ -37,9 +37,9 @@ class ExternalEnvironment(Protocol):
     name: str
     num_envs: int
     horizon: int | None  # the longest possible episode, where the environment says so
-    observation_space: gymnasium.Space  # of one environment, as are the other spaces
-    action_space: gymnasium.Space
-    signal_spaces: Mapping[str, gymnasium.Space]
+    observation_space: gymnasium.Space[Any]  # of one environment, as are the other spaces
+    action_space: gymnasium.Space[Any]
+    signal_spaces: Mapping[str, gymnasium.Space[Any]]
     dropped: tuple[str, ...]  # observation entries left out, each with the reason
     supports_save: bool
 

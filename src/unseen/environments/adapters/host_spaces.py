@@ -12,19 +12,20 @@ from gymnasium import spaces
 
 from unseen.errors import UserError
 
-_NARROW = {np.dtype(np.float64): np.dtype(np.float32), np.dtype(np.int64): np.dtype(np.int32)}  # what JAX computes in
+# What JAX computes in.
+_NARROW: dict[np.dtype[Any], np.dtype[Any]] = {np.dtype(np.float64): np.dtype(np.float32), np.dtype(np.int64): np.dtype(np.int32)}
 
 
 @dataclass(frozen=True)
 class Adapted:
     """A space as agents see it, the reader of raw values, and what was left out of it (with the reason)."""
 
-    space: gymnasium.Space
+    space: gymnasium.Space[Any]
     read: Callable[[Any], Any]
     dropped: tuple[str, ...] = ()
 
 
-def adapt(space: gymnasium.Space, what: str) -> Adapted:
+def adapt(space: gymnasium.Space[Any], what: str) -> Adapted:
     """Bring a space and its values into our form.
 
     Nested dicts are flattened ("outer.inner"), text entries of a dict are dropped and listed, values of Discrete and MultiDiscrete
@@ -58,14 +59,14 @@ def adapt(space: gymnasium.Space, what: str) -> Adapted:
         values = {name: part.read(value[name]) for name, part in parts.items()}
         return {flat: values[name] if below is None else values[name][below] for flat, (name, below) in routes.items()}
 
-    def space_at(name: str, below: str | None) -> gymnasium.Space:
+    def space_at(name: str, below: str | None) -> gymnasium.Space[Any]:
         inner = parts[name].space
         return inner if below is None else inner[below]  # type: ignore[index]
 
     return Adapted(spaces.Dict({flat: space_at(*route) for flat, route in routes.items()}), read, tuple(dropped))
 
 
-def adapt_action(space: gymnasium.Space, what: str) -> tuple[gymnasium.Space, Callable[[np.ndarray], Any]]:
+def adapt_action(space: gymnasium.Space[Any], what: str) -> tuple[gymnasium.Space[Any], Callable[[np.ndarray], Any]]:
     """An action space as agents see it, and the way back to what the environment takes.
 
     Raises:
@@ -82,7 +83,7 @@ def adapt_action(space: gymnasium.Space, what: str) -> tuple[gymnasium.Space, Ca
     raise UserError(f"{what} is {space}; allowed: Discrete, Box, MultiDiscrete and MultiBinary of one dimension")
 
 
-def infer(value: Any, what: str) -> gymnasium.Space:
+def infer(value: Any, what: str) -> gymnasium.Space[Any]:
     """The space of a signal nobody declared: Discrete(2) for a boolean, an unbounded float32 Box of its shape for numbers.
 
     An integer is a number here, because its range is unknown: an environment that means a category declares `signal_spaces`.
@@ -98,7 +99,7 @@ def infer(value: Any, what: str) -> gymnasium.Space:
     raise UserError(f"{what} is {type(value).__name__} of dtype {array.dtype}; a signal must be a number, a boolean or an array of them")
 
 
-def blank(space: gymnasium.Space) -> Any:
+def blank(space: gymnasium.Space[Any]) -> Any:
     """Zeros in the form a reader returns: a placeholder for an environment that has never been reset."""
     if isinstance(space, spaces.Dict):
         return {name: blank(part) for name, part in space.spaces.items()}
@@ -112,7 +113,7 @@ def stack(values: list[Any]) -> Any:
     return np.stack(values)
 
 
-def _adapt_leaf(space: gymnasium.Space, what: str) -> Adapted | None:
+def _adapt_leaf(space: gymnasium.Space[Any], what: str) -> Adapted | None:
     if isinstance(space, spaces.Box):
         box = _adapt_box(space)
         return Adapted(box, lambda value: _shaped(np.array(value, box.dtype), box.shape, what))

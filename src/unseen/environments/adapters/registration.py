@@ -50,7 +50,9 @@ def gymnasium_id(name: str) -> str:
     return "unseen/" + re.sub(r"[^\w.-]", ".", name)
 
 
-def make_single(name: str, level: str = "train", seed: int | None = None, render_mode: str | None = None, **options: Any) -> gymnasium.Env:
+def make_single(
+    name: str, level: str = "train", seed: int | None = None, render_mode: str | None = None, **options: Any
+) -> gymnasium.Env[Any, Any]:
     """What `gymnasium.make` calls: `options` go to `unseen.make`."""
     from unseen.environments.adapters.single import to_gymnasium
     from unseen.environments.registry import make
@@ -66,7 +68,7 @@ def make_vector(
     seed: int | None = None,
     render_mode: str | None = None,
     **options: Any,
-) -> gymnasium.vector.VectorEnv:
+) -> gymnasium.vector.VectorEnv[Any, Any, Any]:
     """What `gymnasium.make_vec` calls: `options` go to `unseen.make`."""
     from unseen.environments.adapters.vector import to_gymnasium_vector
     from unseen.environments.registry import make

@@ -14,7 +14,7 @@ from unseen.environments.adapters.stream import Seen, Slot, Streams, root_key, s
 from unseen.environments.contract import Environment
 
 
-class SingleEnv(gymnasium.Env):
+class SingleEnv(gymnasium.Env[Any, Any]):
     """A compiled environment behind Gymnasium's interface; made by `to_gymnasium`.
 
     `info["signals"]` holds what only a critic may be told, `info["action_mask"]` (where the environment has one) the legal
@@ -79,7 +79,9 @@ class Compiled:
         return self.streams.environment.draw(slot.state, self.streams.entries[int(slot.entry)])
 
 
-def to_gymnasium(environment: Environment, level: str = "train", seed: int | None = None, render_mode: str | None = None) -> gymnasium.Env:
+def to_gymnasium(
+    environment: Environment, level: str = "train", seed: int | None = None, render_mode: str | None = None
+) -> gymnasium.Env[Any, Any]:
     """Hand one of our environments out as a Gymnasium one.
 
     Args:

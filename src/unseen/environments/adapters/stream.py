@@ -111,7 +111,7 @@ def root_key(seed: int | np.integer) -> PRNGKeyArray:
     return jax.random.key(np.uint32(int(seed) % 2**32))
 
 
-def to_host(space: gymnasium.Space, value: Any) -> Any:
+def to_host(space: gymnasium.Space[Any], value: Any) -> Any:
     """Copy a value from the device into the types `space` asks for, single or batched alike."""
     if isinstance(space, gymnasium.spaces.Dict):
         return {name: to_host(part, value[name]) for name, part in space.spaces.items()}
@@ -120,6 +120,6 @@ def to_host(space: gymnasium.Space, value: Any) -> Any:
     return np.array(value, dtype=space.dtype)
 
 
-def to_device(space: gymnasium.Space, action: Any) -> np.ndarray:
+def to_device(space: gymnasium.Space[Any], action: Any) -> np.ndarray:
     """An action in the type our environments take: int32 for anything that counts, the space's own type for Box."""
     return np.asarray(action, dtype=space.dtype if isinstance(space, gymnasium.spaces.Box) else np.int32)

@@ -19,7 +19,7 @@ from unseen.environments.contract import Environment
 from unseen.errors import UserError, unknown
 
 
-class VectorEnvironments(VectorEnv):
+class VectorEnvironments(VectorEnv[Any, Any, Any]):
     """A batch of compiled environments behind Gymnasium's vector interface; made by `to_gymnasium_vector`.
 
     Slot i plays the same stream as a single environment reset with the same seed; infos look like those of
@@ -161,7 +161,7 @@ def to_gymnasium_vector(
     autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     seed: int | None = None,
     render_mode: str | None = None,
-) -> VectorEnv:
+) -> VectorEnv[Any, Any, Any]:
     """Hand one of our environments out as a batched Gymnasium one: one compiled call per step for all copies.
 
     Args:

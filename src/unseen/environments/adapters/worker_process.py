@@ -27,7 +27,7 @@ class WorkerDied(Exception):
 class Worker:
     """One process with its own `HostBatch`. It may die at any time, which shows in `answer`."""
 
-    def __init__(self, name: str, factory: Callable[[], gymnasium.Env], count: int, timeout: float) -> None:
+    def __init__(self, name: str, factory: Callable[[], gymnasium.Env[Any, Any]], count: int, timeout: float) -> None:
         try:
             multiprocessing.reduction.ForkingPickler.dumps(factory)  # type: ignore[attr-defined]
         except Exception as error:
@@ -76,7 +76,7 @@ class Worker:
         self._process = None
 
 
-def _serve(connection: Connection, name: str, factory: Callable[[], gymnasium.Env], count: int) -> None:
+def _serve(connection: Connection, name: str, factory: Callable[[], gymnasium.Env[Any, Any]], count: int) -> None:
     """The whole life of a worker: make the environments, then answer until told to close or left alone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business
     made: list[HostBatch] = []

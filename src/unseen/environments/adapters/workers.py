@@ -26,7 +26,7 @@ class WorkerBatch:
     """
 
     def __init__(
-        self, name: str, factory: Callable[[], gymnasium.Env], num_envs: int, workers: int, timeout: float, max_restarts: int
+        self, name: str, factory: Callable[[], gymnasium.Env[Any, Any]], num_envs: int, workers: int, timeout: float, max_restarts: int
     ) -> None:
         self.name, self.num_envs, self.restarts = name, num_envs, 0
         self._max_restarts = max_restarts
@@ -36,7 +36,7 @@ class WorkerBatch:
             worker.start()
         facts, *_ = [self._answer(w) for w in range(workers)]
         self.observation_space, self.action_space = facts["observations"], facts["actions"]
-        self.signal_spaces: Mapping[str, gymnasium.Space] = facts["signals"]
+        self.signal_spaces: Mapping[str, gymnasium.Space[Any]] = facts["signals"]
         self.dropped, self.horizon, self.supports_save = facts["dropped"], facts["horizon"], facts["supports_save"]
         self._masks = None if facts["mask"] is None else np.repeat(facts["mask"][:1], num_envs, axis=0)
         self._seen = _repeat(blank(self.observation_space), num_envs)

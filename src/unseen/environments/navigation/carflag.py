@@ -71,7 +71,7 @@ class CarFlag:
     def observation_space(self, params: Params = ()) -> gymnasium.spaces.Box:
         return _box(POSITION_LIMIT, SPEED_LIMIT, 1.0) if self.observe_velocity else _box(POSITION_LIMIT, 1.0)
 
-    def action_space(self, params: Params = ()) -> gymnasium.spaces.Discrete:
+    def action_space(self, params: Params = ()) -> gymnasium.spaces.Discrete[Any]:
         return gymnasium.spaces.Discrete(7)
 
     def signal_spaces(self, params: Params = ()) -> Mapping[str, gymnasium.Space[Any]]:

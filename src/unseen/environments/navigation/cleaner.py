@@ -86,7 +86,7 @@ class Cleaner:
     def observation_space(self, params: Params = ()) -> gymnasium.spaces.Box:
         return gymnasium.spaces.Box(0.0, 1.0, (54,), np.float32)
 
-    def action_space(self, params: Params = ()) -> gymnasium.spaces.Discrete:
+    def action_space(self, params: Params = ()) -> gymnasium.spaces.Discrete[Any]:
         return gymnasium.spaces.Discrete(16)
 
     def signal_spaces(self, params: Params = ()) -> Mapping[str, gymnasium.Space[Any]]:

@@ -74,10 +74,10 @@ class HeavenHell:
     def levels(self) -> Mapping[str, tuple[tuple[float, Params], ...]]:
         return options.TRAIN_ONLY
 
-    def observation_space(self, params: Params = ()) -> gymnasium.spaces.Discrete:
+    def observation_space(self, params: Params = ()) -> gymnasium.spaces.Discrete[Any]:
         return gymnasium.spaces.Discrete(self.cells + 2)
 
-    def action_space(self, params: Params = ()) -> gymnasium.spaces.Discrete:
+    def action_space(self, params: Params = ()) -> gymnasium.spaces.Discrete[Any]:
         return gymnasium.spaces.Discrete(4)
 
     def signal_spaces(self, params: Params = ()) -> Mapping[str, gymnasium.Space[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 from unseen.environments.contract import References, Score
 
@@ -22,5 +23,5 @@ def references(name: str, time_limit: int) -> References:
 
 
 @lru_cache
-def _table() -> dict:
+def _table() -> dict[str, Any]:
     return json.loads(resources.files("unseen.environments.navigation").joinpath(FILE).read_text("utf-8"))

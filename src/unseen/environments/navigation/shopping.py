@@ -69,10 +69,10 @@ class Shopping:
     def levels(self) -> Mapping[str, tuple[tuple[float, Params], ...]]:
         return options.TRAIN_ONLY
 
-    def observation_space(self, params: Params = ()) -> gymnasium.spaces.Discrete:
+    def observation_space(self, params: Params = ()) -> gymnasium.spaces.Discrete[Any]:
         return gymnasium.spaces.Discrete(2 * self.cells + 1)
 
-    def action_space(self, params: Params = ()) -> gymnasium.spaces.Discrete:
+    def action_space(self, params: Params = ()) -> gymnasium.spaces.Discrete[Any]:
         return gymnasium.spaces.Discrete(6)
 
     def signal_spaces(self, params: Params = ()) -> Mapping[str, gymnasium.Space[Any]]:

@@ -44,7 +44,7 @@ class TabularEnvironment:
     time_limit: int = 100
 
     def __post_init__(self) -> None:
-        if isinstance(self.time_limit, bool) or not isinstance(self.time_limit, int) or self.time_limit < 1:
+        if isinstance(self.time_limit, bool) or not isinstance(self.time_limit, int) or self.time_limit < 1:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UserError(f"{self.name}: time_limit={self.time_limit!r} is not allowed; give a whole number, 1 or more")
 
     @classmethod
@@ -64,10 +64,10 @@ class TabularEnvironment:
     def levels(self) -> Mapping[str, tuple[tuple[float, Outcomes], ...]]:
         return {"train": ((1.0, outcomes_of(self.pomdp)),)}
 
-    def observation_space(self, params: Outcomes) -> gymnasium.spaces.Discrete:
+    def observation_space(self, params: Outcomes) -> gymnasium.spaces.Discrete[Any]:
         return gymnasium.spaces.Discrete(self.pomdp.shape[2] + 1)
 
-    def action_space(self, params: Outcomes) -> gymnasium.spaces.Discrete:
+    def action_space(self, params: Outcomes) -> gymnasium.spaces.Discrete[Any]:
         return gymnasium.spaces.Discrete(self.pomdp.shape[0])
 
     def signal_spaces(self, params: Outcomes) -> Mapping[str, gymnasium.Space[Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import sparse
+from scipy import sparse  # pyright: ignore[reportMissingTypeStubs]
 
 from unseen.errors import UserError
 
@@ -53,9 +53,9 @@ class TabularPOMDP:
         actions, states, observations = self.shape
         if not 0.0 <= self.discount <= 1.0:
             raise UserError(f"discount {self.discount} is outside [0, 1]")
-        if self.transition_rows.shape != (actions * states, states):
+        if self.transition_rows.shape != (actions * states, states):  # pyright: ignore[reportUnnecessaryComparison]
             raise UserError(f"transitions have shape {self.transition_rows.shape}, need ({actions * states}, {states})")
-        if self.observation_rows.shape not in ((actions * states, observations), (actions * states * states, observations)):
+        if self.observation_rows.shape not in ((actions * states, observations), (actions * states * states, observations)):  # pyright: ignore[reportUnnecessaryContains]
             raise UserError(f"observations have shape {self.observation_rows.shape}, need {actions * states} rows of {observations}")
         _check_reward_axes(self.reward, (actions, states, states, observations))
         if self.start.shape != (states,) or self.terminal.shape != (actions, states):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
+from scipy import sparse  # pyright: ignore[reportMissingTypeStubs]
 
 from unseen.environments.tabular.pomdp import DENSE_LIMIT, TOLERANCE, TabularPOMDP, reduce_axes, row_words
 from unseen.environments.tabular.preamble import Preamble, at
@@ -47,6 +47,8 @@ def parse_pomdp(text: str, path: str = "<text>") -> TabularPOMDP:
                 tables.observe(statement)
             case "reward":
                 tables.pay(statement)
+            case _:
+                pass  # the preamble has read the others
     return TabularPOMDP(
         tables.distributions("transition", tables.transitions, "T"),
         tables.distributions("observation", tables.symbols, "O"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Float
-from scipy import sparse
+from scipy import sparse  # pyright: ignore[reportMissingTypeStubs]
 
 from unseen.environments.tabular.finite_horizon import surviving
 from unseen.environments.tabular.pomdp import TabularPOMDP
