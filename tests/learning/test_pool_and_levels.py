@@ -61,6 +61,27 @@ def test_goals_are_redrawn_at_every_use_and_levels_are_kept():
     assert (np.asarray(first.noise) != np.asarray(second.noise)).mean() > 0.9
 
 
+def test_no_level_serves_more_than_eight_times():
+    environment = Respawning()
+    levels = mixture(environment)
+    pool = Pool.filled(jax.random.key(0), 64, environment, levels)
+    asking = jnp.ones((5,), bool)
+
+    @jax.jit
+    def dealt(pool, key):
+        k_begin, k_refresh = jax.random.split(key)
+        pool, (_, _, state) = pool.begin(k_begin, asking, environment, levels)
+        return pool.refreshed(k_refresh, environment, levels), state.left
+
+    served: dict[int, int] = {}
+    for k in range(600):
+        pool, lefts = dealt(pool, jax.random.key(k))
+        for left in np.asarray(lefts).tolist():
+            served[left] = served.get(left, 0) + 1
+    assert max(served.values()) == 8
+    assert len(served) > 3000 / 8
+
+
 def test_a_pool_put_away_and_taken_up_again_deals_the_same():
     environment = Cue()
     learner = make_learner(environment, TINY, PPO(environments=4, rollout=6, epochs=1, minibatches=1), reset_pool=64)

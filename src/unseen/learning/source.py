@@ -42,13 +42,13 @@ class Generated(eqx.Module):
 
 
 class Pool(eqx.Module):
-    """A deck of levels dealt in order, redrawn in order at an eighth of the pace: no entry serves more than 9 times.
+    """A deck of levels dealt in order, redrawn in order at a seventh of the pace: no entry serves more than 8 times.
 
     Where an environment has `respawn(key, state, params) -> (observation, state)`, goal and start are redrawn at every use.
     Between updates `refreshed` redraws what is owed, in blocks of `block` entries.
     """
 
-    USES = 8
+    PACE = 7  # and one use more, for an entry that is dealt just before its turn comes
 
     entries: Begun
     dealt: Int[Array, ""]  # how many have been dealt in all
@@ -76,7 +76,7 @@ class Pool(eqx.Module):
 
     def refreshed(self, key: PRNGKeyArray, environment: Any, levels: Levels) -> Pool:
         def owed(pool: Pool) -> Array:
-            return (pool.dealt // self.USES) - pool.redrawn >= self.block
+            return (pool.dealt // self.PACE) - pool.redrawn >= self.block
 
         def redraw(pool: Pool) -> Pool:
             new = generate(jax.random.fold_in(key, pool.redrawn), self.block, environment, levels)

@@ -1,0 +1,99 @@
+"""docs/results/speed.md from the figures that the benchmarks wrote, with what each is held against.
+
+for name in recurrent_ppo navigation environments compile_time; do python benchmarks/$name.py --json docs/results/speed/$name.json; done
+python benchmarks/speed_page.py docs/results
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from figures import conditions
+
+# benchmark -> (what it measures, rows of (figure, what it is, aim: a sign and a number, or None))
+PAGE = {
+    "recurrent_ppo": (
+        "Recurrent PPO on CartPole without velocities, beside sb3-contrib's RecurrentPPO and a plain JAX loop in the same run: 64 "
+        "environments x 128 steps, LSTM-128 for actor and critic each, heads of 128. 4x4 is 4 epochs of 4 minibatches, 1x1 one of one.",
+        [
+            ("unseen_4x4", "steps/s, 4x4", None),
+            ("ratio_sb3_4x4", "times sb3-contrib, 4x4", "≥ 15"),
+            ("ratio_plain_4x4", "times the plain JAX loop, 4x4", "≥ 1.5"),
+            ("unseen_1x1", "steps/s, 1x1", None),
+            ("ratio_sb3_1x1", "times sb3-contrib, 1x1", "≥ 15"),
+            ("ratio_plain_1x1", "times the plain JAX loop, 1x1", "≥ 1.2"),
+            ("unseen_return_4x4", "best return reached, 4x4 (the bar is 100)", "≥ 100"),
+            ("plain_return_4x4", "the same, the plain loop", "≥ 100"),
+            ("sb3_return_4x4", "the same, sb3-contrib", "≥ 100"),
+            ("unseen_return_1x1", "best return reached, 1x1", "≥ 100"),
+            ("plain_return_1x1", "the same, the plain loop", "≥ 100"),
+            ("sb3_return_1x1", "the same, sb3-contrib", "≥ 100"),
+        ],
+    ),
+    "navigation": (
+        "heaven-hell-3, A2C with the published networks (GRU-128 twice, heads 512-256), two episodes an update, 20 seeds; real steps of "
+        "all seeds.",
+        [
+            ("heavenhell3_steps_per_s", "steps/s, mean over the run", "≥ 20000"),
+            ("heavenhell3_early_steps_per_s", "steps/s, the first twentieth of the run", None),
+            ("env_steps_per_seed", "environment steps of each seed", None),
+            ("peak_memory_mib", "peak memory, MiB", None),
+        ],
+    ),
+    "compile_time": (
+        "The default heaven-hell-3 training, from settings to the end of the first update, imports apart.",
+        [
+            ("cold_s", "seconds, empty compilation cache", "≤ 10"),
+            ("cached_s", "seconds, from the cache", "≤ 3"),
+            ("cold_process_s", "seconds of the whole process, empty cache", None),
+            ("cached_process_s", "seconds of the whole process, from the cache", None),
+            ("peak_memory_mib", "peak memory, MiB", None),
+        ],
+    ),
+}
+
+
+def number(value: float) -> str:
+    """Thousands with commas, small numbers with two decimals."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+
+
+def verdict(value: float, aim: str | None) -> str:
+    """The aim, and whether it is met."""
+    if aim is None:
+        return "–"
+    sign, bound = aim.split()
+    met = value >= float(bound) if sign == "≥" else value <= float(bound)
+    return f"{sign} {number(float(bound))}{'' if met else ', **missed**'}"
+
+
+def main() -> None:
+    out = Path(sys.argv[1])
+    found = {path.stem: json.loads(path.read_text()) for path in sorted((out / "speed").glob("*.json"))}
+    machine = conditions(["jax", "equinox", "optax", "sb3-contrib", "torch"]).replace(f"load {conditions([]).split('load ')[1][:3]} ", "")
+    machine = machine.replace("before the start", "").replace(", ;", ";")
+    lines = ["# Speed", "", f"{machine}. Nothing else was running. Each figure is one run of the benchmark named above it."]
+    lines += ["Made by the commands in `benchmarks/speed_page.py`.", ""]
+    for name, (about, rows) in PAGE.items():
+        lines += [f"## {name}", "", f"`python benchmarks/{name}.py`: {about}", ""]
+        lines += ["| figure | measured | aim |", "|---|---|---|"]
+        lines += [f"| {what} | {number(found[name][key])} | {verdict(found[name][key], aim)} |" for key, what, aim in rows] + [""]
+    rates = found["environments"]
+    lines += [
+        "## environments",
+        "",
+        "`python benchmarks/environments.py`: random-action steps/s, every output consumed; restarts are",
+    ]
+    lines += ["generated for all lanes at every step. Files of the `.pomdp` format have names that begin with `file`.", ""]
+    lines += ["| environment | 1 copy | 64 copies | 1,024 copies |", "|---|---|---|---|"]
+    for name in [key.removesuffix("_1024") for key in rates if key.endswith("_1024") and not key.startswith("min_")]:
+        lines.append(f"| {name} | " + " | ".join(number(rates[f"{name}_{copies}"]) for copies in (1, 64, 1024)) + " |")
+    least = rates["min_tabular_1024"]
+    lines += ["", f"The slowest file at 1,024 copies: {number(least)} steps/s; aim {verdict(least, '≥ 5000000')}.", ""]
+    (out / "speed.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
