@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -28,6 +32,8 @@ class Train:
     """A larger budget of environment steps for the run directory given first."""
     sinks: tuple[Literal["tensorboard"], ...] = ()
     """Further places for the metrics."""
+    trust: bool = False
+    """Let the environment "gym:module:ID" of a run directory or .toml file import its module."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class Evaluate:
     """The most probable actions instead of draws."""
     save: Path | None = None
     """Write the episodes of the first seed to this Parquet file."""
+    trust: bool = False
+    """Let the environment "gym:module:ID" of the run import its module."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,8 @@ class Report:
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     out: Path = Path("report.html")
     """Where to write the page."""
+    trust: bool = False
+    """Let the environments "gym:module:ID" of the runs import their modules."""
 
 
 @dataclass(frozen=True)
@@ -83,18 +93,26 @@ class Doctor:
 
 
 def train(command: Train) -> int:
+    from unseen.environments.adapters.gymnasium_ids import module_imports
+
+    given = Path(command.experiment.environment)
+    typed = given.suffix != ".toml" and not _is_run(given)
+    with module_imports(typed or command.trust):
+        return _train(given, command)
+
+
+def _train(given: Path, command: Train) -> int:
     import unseen
     from unseen.commands.progress import progress
     from unseen.experiments.names import directory_name
 
     if not command.experiment.environment:
         raise UserError("unseen train needs an environment, a .pomdp or .toml file, or a run directory; unseen list shows what there is")
-    given = Path(command.experiment.environment)
-    if (given / "experiment.toml").exists():
+    if _is_run(given):
         run = _resumed(given, command)
     else:
         if given.suffix == ".toml":
-            command = replace(command, experiment=_from_file(given, command))
+            command = replace(command, experiment=_from_file(given))
         if command.extend is not None:
             raise UserError(f"--extend goes with a run directory, and {str(given)!r} is none; for a new run use --env-steps")
         out = command.out or Path("runs") / directory_name(command.experiment)
@@ -106,20 +124,34 @@ def train(command: Train) -> int:
     return 0
 
 
-def _from_file(path: Path, command: Train) -> Experiment:
-    """The experiment a TOML file describes; it is complete, so no setting goes with it."""
+def _is_run(given: Path) -> bool:
+    return os.path.exists(given / "experiment.toml")  # unlike Path.exists, it takes a name that no file can have
+
+
+def _from_file(path: Path) -> Experiment:
+    """The experiment a TOML file describes."""
     from unseen.experiments.toml import from_toml
 
-    _refuse_settings(path, command)
     try:
         return from_toml(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; write the path of an experiment.toml") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not valid TOML: {error}") from error
 
 
-def _refuse_settings(given: Path, command: Train) -> None:
-    if replace(command.experiment, environment="") != replace(Experiment(""), algorithm=command.experiment.algorithm):
-        raise UserError(f"{given} has settings of its own: leave the others out, or name an environment to start from")
+def _refuse_settings(environment: str, arguments: list[str]) -> None:
+    """A run directory and a TOML file are complete: no setting goes with them, and a run stays in its directory."""
+    given = Path(environment)
+    a_run = _is_run(given)
+    if not a_run and given.suffix != ".toml":
+        return
+    allowed = {"--environment", "--extend", "--sinks", "--trust"} | (set() if a_run else {"--out"})
+    for flag in (a.partition("=")[0] for a in arguments if a.startswith("--")):
+        if flag == "--out" and a_run:
+            raise UserError(f"--out does not go with {given}, a run directory, which is trained where it is: leave it out")
+        if flag not in allowed:
+            raise UserError(f"{given} has settings of its own: leave {flag} out, or name an environment to start from")
 
 
 def _resumed(directory: Path, command: Train) -> Any:
@@ -128,7 +160,6 @@ def _resumed(directory: Path, command: Train) -> Any:
     from unseen.experiments.train import extend
 
     experiment = unseen.load(directory).experiment
-    _refuse_settings(directory, command)
     wanted = replace(experiment, env_steps=command.extend) if command.extend else experiment
     with progress(wanted) as show:
         if command.extend is not None:
@@ -141,7 +172,7 @@ def evaluate(command: Evaluate) -> int:
 
     import unseen
 
-    run = unseen.load(command.run)
+    run = unseen.load(command.run, trust=command.trust)
     with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
         print(run.evaluate(command.level, command.episodes, greedy=command.greedy))
     if command.save is not None:
@@ -155,7 +186,7 @@ def report(command: Report) -> int:
 
     if not command.runs:
         raise UserError("unseen report needs at least one run directory")
-    print(f"report: {unseen.report([unseen.load(path) for path in command.runs], command.out)}")
+    print(f"report: {unseen.report([unseen.load(path, trust=command.trust) for path in command.runs], command.out)}")
     return 0
 
 
@@ -212,6 +243,7 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = _dispatch(list(arguments))
+        sys.stdout.flush()
     except UserError as error:
         print(f"unseen: {error}", file=sys.stderr)
         code = 2
@@ -220,6 +252,9 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         print(f"unseen: {error}", file=sys.stderr)  # somebody else's environment failed: its own traceback is part of the message
         code = 1
+    except BrokenPipeError:  # as in `unseen list | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes
+        code = 141
     except KeyboardInterrupt as interrupt:
         print(f"unseen: {interrupt or 'interrupted'}", file=sys.stderr)
         code = 130
@@ -241,14 +276,48 @@ def _dispatch(arguments: list[str]) -> int:
     if name not in _COMMANDS:
         raise unknown("command", name, _COMMANDS)
     kind, run = _COMMANDS[name]
-    return run(_parsed_train(rest) if kind is Train else tyro.cli(kind, prog=f"unseen {name}", args=rest))
+    return run(_parsed_train(rest) if kind is Train else _parsed(kind, rest, prog=f"unseen {name}"))
+
+
+def _parsed(kind: type, arguments: list[str], **options: Any) -> Any:
+    """The command that the arguments spell; what tyro says in a box about a mistake becomes one line."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(kind, args=arguments, **options)
+    except SystemExit as stop:
+        if not stop.code:
+            sys.stdout.flush()
+            raise
+        raise UserError(_one_line(said.getvalue())) from None
+
+
+def _one_line(box: str) -> str:
+    """The message in a box, with the nearest flag, or the flag's form, which its further parts tell."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip(" │╭╮╰╯") for line in box.splitlines()]
+    parts: list[list[str]] = [[]]
+    for line in lines[1:]:  # after the title
+        if line.strip("─-"):
+            parts[-1].append(line)
+        elif parts[-1]:
+            parts.append([])  # a rule
+    message = " ".join(parts[0]).removeprefix("Error parsing ")
+    if choice := re.fullmatch(r"invalid choice '(.*)' for argument '(--\S+)'\. Expected one of \((.*)\)\.", message):
+        return str(unknown(f"value of {choice[2]}", choice[1], re.findall(r"'([^']*)'", choice[3])))
+    for title, *told in filter(None, parts[1:]):
+        if title == "Perhaps you meant:" and told:
+            message += f"; did you mean {told[0].split()[0]}?"
+        if title == "Argument helptext:" and told and "; " not in message:
+            message += f"; write {told[0]}"
+    return message or "these arguments are not understood; --help tells which there are"
 
 
 def _parsed_train(arguments: list[str]) -> Train:
     """`--algorithm NAME` chooses which settings there are; memories and environment options are written in one word each."""
     from unseen.commands.words import registry
 
-    chosen = "a2c"
+    given, chosen = arguments, "a2c"
+    arguments = [word for a in given for word in (a.split("=", 1) if a.startswith("--algorithm=") else [a])]
     if "--algorithm" in arguments:
         k = arguments.index("--algorithm")
         chosen = arguments[k + 1] if k + 1 < len(arguments) else ""
@@ -256,13 +325,17 @@ def _parsed_train(arguments: list[str]) -> Train:
             raise unknown("algorithm", chosen, _ALGORITHMS)
         del arguments[k : k + 2]
     arguments = ["--agent." + a[2:] if a.startswith("--critic.") else a for a in arguments]
+    if "--trust" in arguments:  # a switch, among settings that all take a value
+        k = arguments.index("--trust") + 1
+        arguments[k:k] = [] if arguments[k : k + 1] in (["True"], ["False"]) else ["True"]
     if arguments and not arguments[0].startswith("-"):
         arguments = ["--environment", *arguments]
     default = Train(Experiment("", algorithm=_ALGORITHMS[chosen]()))
     config = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
-    return tyro.cli(
-        Train, prog="unseen train ENVIRONMENT [--algorithm a2c|ppo]", args=arguments, default=default, config=config, registry=registry
-    )
+    prog = "unseen train ENVIRONMENT [--algorithm a2c|ppo]"
+    command = _parsed(Train, arguments, prog=prog, default=default, config=config, registry=registry)
+    _refuse_settings(command.experiment.environment, given)
+    return command
 
 
 if __name__ == "__main__":

@@ -77,3 +77,15 @@ def test_a_sum_over_parts_is_the_product_of_the_concatenation():
     w = Linear(sum(part.features for part, _ in parts), 6, key=jax.random.key(3)).w
     together = jnp.concatenate([part(x) for part, x in parts], axis=-1) @ w
     np.testing.assert_allclose(onto_sum(parts, w, "float32"), together, rtol=1e-4, atol=1e-5)
+
+
+def test_codes_of_a_byte_grid_are_told_apart():
+    """A key and a ball of MiniGrid are the numbers 5 and 6; as fractions of 255 they would be the same to a network."""
+    grid = gymnasium.spaces.Box(0, 255, (7, 7, 3), np.uint8)
+    encode = encoder(grid, 128, activation="relu", precision="float32", key=jax.random.key(0))
+    key = jnp.full((7, 7, 3), 1, jnp.uint8).at[3, 3].set(jnp.array([5, 2, 0], jnp.uint8))
+    ball = key.at[3, 3, 0].set(6)
+    apart = np.linalg.norm(encode(key) - encode(ball)) / np.linalg.norm(encode(key))
+    assert apart > 0.05
+    bright = key.at[0, 0, 0].set(200)  # a number that is no code is still seen, by its size
+    assert np.linalg.norm(encode(key) - encode(bright)) > 0.01

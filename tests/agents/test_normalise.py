@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unseen.agents.normalise import Running
+from unseen.agents.normalise import ReturnScale, Running
 
 update = jax.jit(Running.updated)
 
@@ -49,3 +49,24 @@ def test_a_scalar_and_a_constant():
 
 def test_nothing_seen_leaves_values_as_they_are():
     np.testing.assert_array_equal(Running.fresh((2,)).normalised(jnp.array([[1.5, -2.0]])), [[1.5, -2.0]])
+
+
+def test_the_scale_of_returns_is_that_of_the_running_sums_however_rollouts_are_cut():
+    rng = np.random.default_rng(3)
+    rewards, starts, valid = rng.normal(size=(12, 2)), rng.random((12, 2)) < 0.2, rng.random((12, 2)) < 0.8
+    expected, so_far = [], np.zeros(2)
+    for r, start, counts in zip(rewards, starts, valid, strict=True):
+        after = r + 0.9 * np.where(start, 0.0, so_far)
+        so_far = np.where(counts, after, so_far)
+        expected += after[counts].tolist()
+    scale = ReturnScale.fresh(2)
+    for a, b in ((0, 5), (5, 12)):
+        scale = scale.updated(jnp.asarray(rewards[a:b], jnp.float32), jnp.asarray(starts[a:b]), jnp.asarray(valid[a:b]), 0.9)
+    np.testing.assert_allclose(scale.deviation, np.std(expected, ddof=1), rtol=1e-4)
+    np.testing.assert_allclose(scale.so_far, so_far, rtol=1e-5)
+
+
+def test_rewards_keep_their_size_before_the_first_has_come():
+    on = jnp.ones((6, 2), bool)
+    silent = ReturnScale.fresh(2).updated(jnp.zeros((6, 2)), ~on, on, 0.9)
+    assert float(silent.deviation) == 1.0

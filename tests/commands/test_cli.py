@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 import unseen
@@ -9,6 +12,8 @@ from unseen.agents.settings import GRU, LSTM, FeedForward, Memax
 from unseen.cli import _parsed_train, main
 from unseen.commands.words import memory_from_word, memory_to_word, option_from_word
 from unseen.errors import UserError
+from unseen.experiments.toml import to_toml
+from unseen.runs import RunDirectory
 
 
 def ran(capsys, *arguments):
@@ -82,10 +87,22 @@ def test_option_words():
         (["train", "heavenhell-3", "--extend", "5"], "--extend goes with a run directory"),
         (["train", "gym:CartPol-v1", "--out", "{tmp}/a"], "did you mean 'CartPole-v1'"),
         (["evaluate", "{tmp}"], "no run directory at"),
+        (["train", "heavenhell-3", "--out", "{tmp}/" + "x" * 300], "File name too long; choose another name"),
+        (["train", "x" * 300], "File name too long; choose another name"),
+        (["train", "{tmp}/bytes.toml"], "is not valid TOML"),
+        (["evaluate"], "Missing from unseen evaluate"),
+        (["evaluate", "{tmp}", "--episodes", "many"], "--episodes: invalid literal for int() with base 10: 'many'; write --episodes INT"),
+        (["evaluate", "{tmp}", "--levl", "train"], "--levl, train; did you mean --level?"),
+        (["train", "heavenhell-3", "--algorithm=pppo"], "did you mean 'ppo'"),
+        (["train", "heavenhell-3", "--algorithm.estimator", "tdd"], "unknown value of --algorithm.estimator 'tdd'; did you mean 'td'?"),
+        (["train", "heavenhell-3", "--agent.embeding", "8"], "did you mean --agent.embedding?"),
+        (["train", "heavenhell-3", "--agent.memory", "gruu:8"], "--agent.memory: unknown memory 'gruu'; did you mean 'gru'?"),
+        (["train", "heavenhell-3", "--seeds"], "Missing value for argument '--seeds'"),
         (["report"], "at least one run directory"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_two(arguments, message, tmp_path, capsys):
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     code, _, err = ran(capsys, *(a.replace("{tmp}", str(tmp_path)) for a in arguments))
     assert code == 2
     assert message in err
@@ -98,6 +115,44 @@ def test_help_lists_every_command(capsys):
     assert code == 0
     for command in ("quickstart", "list", "train", "evaluate", "report", "doctor"):
         assert command in out
+
+
+@pytest.mark.parametrize("flag", ["--algorithm ppo", "--algorithm a2c", "--algorithm=a2c", "--algorithm.learning-rate 1", "--seeds 1"])
+@pytest.mark.parametrize("given", ["run", "run/experiment.toml"])
+def test_what_is_complete_takes_no_settings_not_even_its_own(flag, given, tmp_path, capsys):
+    RunDirectory.create(tmp_path / "run", to_toml(unseen.Experiment("heavenhell-1"))).close()
+    code, _, err = ran(capsys, "train", tmp_path / given, *flag.split())
+    assert code == 2
+    name = flag.replace("=", " ").split()[0]
+    assert f"{tmp_path / given} has settings of its own: leave {name} out" in err
+
+
+def test_a_run_stays_in_its_directory(tmp_path, capsys):
+    RunDirectory.create(tmp_path / "run", to_toml(unseen.Experiment("heavenhell-1"))).close()
+    code, _, err = ran(capsys, "train", tmp_path / "run", "--out", tmp_path / "elsewhere")
+    assert code == 2
+    assert "--out does not go with" in err
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_algorithm_may_be_written_with_an_equals_sign():
+    assert _parsed_train(["heavenhell-3", "--algorithm=ppo", "--algorithm.rollout=32"]).experiment.algorithm == unseen.PPO(rollout=32)
+
+
+@pytest.mark.parametrize("episodes", [0, -1])
+def test_no_episodes_are_refused(episodes, tmp_path, capsys):
+    RunDirectory.create(tmp_path, to_toml(unseen.Experiment("heavenhell-1"))).close()
+    code, _, err = ran(capsys, "evaluate", tmp_path, "--episodes", episodes)
+    assert code == 2
+    assert err == f"unseen: episodes = {episodes}; it must be a whole number from 1 to 10,000,000\n"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"]])
+def test_a_reader_who_stops_reading_gets_no_traceback(arguments):
+    with subprocess.Popen([sys.executable, "-m", "unseen.cli", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 @pytest.mark.slow

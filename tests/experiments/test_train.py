@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import gymnasium
 import jax.numpy as jnp
 import numpy as np
+import polars as pl
 import pytest
 from small import TINY, small
 
 import unseen
+from unseen.commands.progress import progress
 from unseen.environments import Step
 from unseen.environments.navigation.heavenhell import HeavenHell
+from unseen.experiments import train as training
+from unseen.experiments.compiled import refuse_not_finite
 from unseen.experiments.train import NotFinite
 from unseen.runs import checkpoints
 
@@ -28,8 +33,12 @@ def test_metrics_hold_every_seed_and_interval(run):
     metrics = run.metrics()
     assert metrics["seed"].unique().sort().to_list() == [0, 1, 2]
     returns = metrics.filter(metric="return")
-    assert len(returns) == 18
-    assert (returns.group_by("seed").agg(unseen_max=returns["env_steps"].max())["unseen_max"] >= 600).all()
+    for seed in range(3):
+        steps = returns.filter(seed=seed)["env_steps"].to_numpy()
+        assert steps[0] > 0
+        assert steps[-1] >= 600
+        assert (np.diff(steps // 100) > 0).all()  # a row for every hundred steps, unless one update took more
+    assert (metrics.filter(metric="gradient_norm")["value"] > 0).all()  # no row without an update
     names = set(metrics["metric"].unique())
     assert {
         "return",
@@ -81,6 +90,9 @@ def test_a_seed_does_not_depend_on_how_many_are_trained_with_it(run, tmp_path):
     together, single = (checkpoints.load(r.directory / "checkpoints").arrays for r in (run, alone))
     for name, array in single.items():
         np.testing.assert_array_equal(array[0], together[name][2], err_msg=name)
+    timing = pl.col("metric") != "steps_per_s"
+    rows = (r.metrics().filter(timing, seed=2).drop("wall_s") for r in (run, alone))
+    assert next(rows).equals(next(rows), null_equal=True)
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,71 @@ def test_what_is_not_finite_is_named_and_the_last_checkpoint_kept(tmp_path):
         unseen.train(small(), tmp_path / "run", environment=Poisoned(1))
     kept = checkpoints.load(tmp_path / "run" / "checkpoints")
     assert all(np.isfinite(a).all() for n, a in kept.arrays.items() if n.startswith("agent.") and a.dtype.kind == "f")
+
+
+def test_parameters_that_are_not_finite_are_laid_to_their_seed():
+    def state(agent, faults):
+        return SimpleNamespace(
+            agent=agent, fault=np.array(faults), fault_steps=np.array([0, 7, 0, 9]), env_steps=np.array([50, 60, 70, 80])
+        )
+
+    good = {"weights": jnp.ones((4, 2, 3)), "scale": jnp.ones(4), "count": jnp.ones(4, jnp.int32)}
+    refuse_not_finite(state(good, [0, 0, 0, 0]), 10, 4)
+    bad = good | {"weights": good["weights"].at[2, 1, 1].set(jnp.nan), "scale": good["scale"].at[3].set(jnp.inf)}
+    with pytest.raises(NotFinite, match="parameters is not finite for seed 12 at 70 environment steps"):
+        refuse_not_finite(state(bad, [0, 0, 0, 0]), 10, 4)
+    with pytest.raises(NotFinite, match="reward is not finite for seed 11 at 7 environment steps"):
+        refuse_not_finite(state(bad, [0, 1, 0, 1]), 10, 4)
+    refuse_not_finite(state(bad, [0, 0, 0, 1]), 10, 2)  # beyond the seeds there is only padding
+
+
+def test_wall_time_holds_compiling_and_callbacks_that_ask_are_told(run, tmp_path, capsys):
+    class Told:
+        compiled_s, memory, waited = 0.0, 0, False
+
+        def compiled(self, seconds, memory):
+            self.compiled_s, self.memory, self.waited = seconds, memory, self.waited or not hasattr(self, "fraction")
+
+        def __call__(self, interval):
+            self.fraction = interval.fraction
+
+    told = Told()
+    again = unseen.train(run.experiment, tmp_path / "run", callbacks=[told])
+    assert told.waited
+    assert told.compiled_s > 0.0
+    assert told.memory > sum(a.nbytes for a in checkpoints.load(again.directory / "checkpoints").arrays.values())
+    assert again.metrics()["wall_s"].min() > told.compiled_s
+    with progress(run.experiment) as show:
+        unseen.train(run.experiment, again.directory, callbacks=[show])
+        show.compiled(12.34, 5_600_000)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "heavenhell-1: compiled in 12.3 s, needs 5.6 MB of memory" in err
+    assert "nothing left to do" in err
+
+
+def test_finished_and_foreign_directories_are_answered_before_compiling(run, tmp_path, monkeypatch):
+    def fail(*_):
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(training, "_engine", fail)
+    before = run.metrics()
+    assert unseen.train(run.experiment, run.directory).metrics().equals(before, null_equal=True)
+    assert unseen.train(run.experiment, run.directory, extend=600).experiment == run.experiment
+    with pytest.raises(unseen.UserError, match="env_steps is 600 there and 700 here"):
+        unseen.train(replace(run.experiment, env_steps=700), run.directory)
+    with pytest.raises(unseen.UserError, match=r"agent\.memory"):
+        unseen.train(replace(run.experiment, agent=replace(TINY, memory=unseen.GRU(9))), run.directory, extend=700)
+    with pytest.raises(unseen.UserError, match="no run directory at"):
+        unseen.train(run.experiment, tmp_path / "absent", extend=700)
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(unseen.UserError, match=r"thesis\.tex"):
+        unseen.train(run.experiment, tmp_path)
+    with pytest.raises(AssertionError, match="compiled"):
+        unseen.train(run.experiment, run.directory, extend=700)
+    with pytest.raises(AssertionError, match="compiled"):
+        unseen.train(run.experiment, tmp_path / "new")
+    assert not (tmp_path / "new").exists()  # what does not compile leaves nothing behind
 
 
 def test_unknown_signals_and_biased_critics_are_refused_before_compiling(tmp_path):

@@ -16,6 +16,8 @@ from unseen.errors import UserError
 from unseen.learning import a2c, ppo
 from unseen.learning.guard import refuse_biased, refuse_impossible
 from unseen.learning.learner import make_learner, make_train
+from unseen.learning.levels import mixture
+from unseen.learning.rollout import BatchLoop
 from unseen.learning.state import GUARDED
 
 INFORMED = replace(TINY, critic=unseen.Critic(signals=("cue",)))
@@ -63,6 +65,59 @@ def test_a_short_bucket_learns_what_the_full_length_does():
         np.abs(np.asarray(x) - np.asarray(y)).max() > 1e-5
         for x, y in zip(jax.tree.leaves(a.agent), jax.tree.leaves(state.agent), strict=True)
     )
+
+
+@pytest.mark.parametrize("shared_trunk", [False, True])
+def test_the_signal_moves_the_critic_and_never_the_policy(shared_trunk):
+    environment = Countdown((5,))
+    agent = replace(TINY, critic=unseen.Critic(signals=("noisy",), shared_trunk=shared_trunk))
+    _, state = slots_of(environment, agent, unseen.A2C())
+    loop = BatchLoop(environment, mixture(environment), ("noisy",), 0.99)
+    _, slots = loop.episodes(state.agent, state.source, jax.random.key(3), 3)
+    modules = (state.agent.actor, state.agent.critic)
+
+    def told(signal, quantity):
+        _, losses = a2c.loss(modules, state.target, slots._replace(signals={"noisy": signal}), unseen.A2C(), jnp.float32(0.1))
+        return losses[quantity]
+
+    signal = slots.signals["noisy"]
+    assert not np.asarray(jax.grad(told)(signal, "entropy")).any()
+    assert np.abs(jax.grad(told)(signal, "critic_loss")).max() > 1e-4
+
+
+def test_the_target_is_the_critic_of_before_the_step_in_which_it_is_due():
+    """Five steps an update, a copy every ten: in the second and the fourth update, of the critic that has not yet moved."""
+    learner, state = slots_of(Countdown((5,)), TINY, unseen.A2C(episodes_per_update=1, target_period=10))
+    update = jax.jit(learner.update)
+    critics, targets = [state.agent.critic], [state.target]
+    for _ in range(5):
+        state = update(state)
+        critics.append(state.agent.critic)
+        targets.append(state.target)
+
+    def same(a, b):
+        return all(np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+    for after, copied_from in ((1, 0), (2, 1), (3, 1), (4, 3), (5, 3)):
+        assert [k for k in range(6) if same(targets[after], critics[k])] == [copied_from], after
+
+
+def test_the_entropy_weight_falls_on_a_straight_line_and_stays(monkeypatch):
+    settings = unseen.A2C(episodes_per_update=1, entropy=1.0, entropy_end=0.2, entropy_steps=20)
+    plain = a2c.loss
+
+    def told(parameters, target, slots, settings, entropy_weight):
+        total, losses = plain(parameters, target, slots, settings, entropy_weight)
+        return total, losses | {"entropy": entropy_weight}
+
+    monkeypatch.setattr(a2c, "loss", told)
+    learner, state = slots_of(Countdown((5,)), TINY, settings)
+    update, weights = jax.jit(learner.update), []
+    for _ in range(6):
+        before = float(state.sums["entropy"])
+        state = update(state)
+        weights.append(float(state.sums["entropy"]) - before)
+    np.testing.assert_allclose(weights, [0.8, 0.6, 0.4, 0.2, 0.2, 0.2], atol=1e-5)
 
 
 @pytest.mark.parametrize("algorithm", [unseen.A2C(), unseen.PPO(environments=4, rollout=8, minibatches=2)])
@@ -149,9 +204,6 @@ def test_the_first_epoch_starts_from_the_probabilities_of_the_rollout():
     learner, state = slots_of(Cue(), INFORMED, algorithm)
     state = jax.jit(learner.update)(state)
     source, lanes = state.source, state.lanes
-    from unseen.learning.levels import mixture
-    from unseen.learning.rollout import BatchLoop
-
     loop = BatchLoop(Cue(), mixture(Cue()), ("cue",), 0.99)
     _, _, slots = jax.jit(lambda lanes: loop.continuous(state.agent, lanes, source, jax.random.key(5), 12))(lanes)
     _, batch = ppo.prepared(algorithm, state.agent, slots, lanes.carry, state.critic_carry, jnp.ones(()))
@@ -183,6 +235,11 @@ def test_biased_and_impossible_constructions_are_refused():
             refuse_biased(state_only, algorithm)
     refuse_biased(state_only, unseen.A2C(estimator="monte-carlo", time_limit="terminate"))
     refuse_biased(replace(state_only, critic=replace(state_only.critic, allow_biased=True)), unseen.PPO())
+    reactive = replace(TINY, memory=unseen.FeedForward(), critic=unseen.Critic(signals=("cue",)))
+    with pytest.raises(UserError, match="give the agent a memory"):
+        refuse_biased(reactive, unseen.PPO())
+    for sound in (unseen.Critic(), unseen.Critic(signals=("state",)), unseen.Critic(signals=("cue",), allow_biased=True)):
+        refuse_biased(replace(reactive, critic=sound), unseen.PPO())
     wrong = [
         (unseen.A2C(discount=1.5), "discount = 1.5"),
         (unseen.A2C(episodes_per_update=0), "episodes_per_update = 0"),

@@ -56,8 +56,8 @@ class Endless:
         return {}
 
 
-def learnt_value(algorithm, updates):
-    learner = make_learner(Endless(), AGENT, algorithm)
+def learnt_value(algorithm, updates, environment=None):
+    learner = make_learner(environment or Endless(), AGENT, algorithm)
     state = learner.init(jax.random.key(0))
     critic = jax.jit(lambda s: jax.lax.fori_loop(0, updates, lambda _, s: learner.update(s), s))(state).agent.critic
     return float(critic.head(critic.trunk.observation(jnp.zeros((1,), jnp.int32)))[0, 0])
@@ -78,3 +78,21 @@ def test_a2c_that_takes_the_limit_for_an_end_learns_the_fixed_point_of_merged_fl
 @pytest.mark.slow
 def test_ppo_learns_the_endless_value():
     assert learnt_value(PPO, 400) == pytest.approx(ENDLESS, rel=0.03)
+
+
+@pytest.mark.slow
+def test_ppo_that_takes_the_limit_for_an_end_learns_the_fixed_point_of_merged_flags():
+    class Merged(Endless):
+        """The same stream, whose limit is reported as a termination."""
+
+        def horizon(self, params):
+            return 10 * LIMIT
+
+        def reset(self, key, params):
+            return jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
+
+        def step(self, key, state, action, params):
+            return Step(jnp.zeros((), jnp.int32), state + 1, jnp.ones((), jnp.float32), state + 1 >= LIMIT)
+
+    learnt = learnt_value(replace(PPO, lambda_=0.0), 400, Merged())
+    assert learnt == pytest.approx(MERGED, rel=0.05)  # with lambda 0 the fixed point is that of one-step targets

@@ -65,6 +65,12 @@ def test_a_run_can_be_cut_to_the_span_of_another():
     np.testing.assert_allclose(curves.final(), [3])
 
 
+def test_a_run_can_begin_with_another_but_not_before_itself():
+    rows = frame([(0, 10, 1), (0, 50, 5), (0, 100, 10)])
+    assert [learning_curves(rows, "return", start=start).env_steps[0] for start in (0, 30, 200)] == [10, 30, 100]
+    np.testing.assert_allclose(learning_curves(rows, "return", start=40, stop=60).auc(), [5])
+
+
 def test_one_record_is_one_point():
     curves = learning_curves(frame([(0, 100, 4), (1, 100, 6)]), "return")
     np.testing.assert_allclose(curves.env_steps, [100])

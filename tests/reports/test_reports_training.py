@@ -107,6 +107,24 @@ def test_comparison_judges_all_runs_at_the_same_step():
     assert cells(section, "Probability")["short"] == [(1, 1, 1), (1, 1, 1), "better"]
 
 
+def test_comparison_takes_all_areas_over_the_same_steps():
+    """Both climb the same line, but one logs from the middle on: its area must not gain from the low part it never showed."""
+    whole = summary(LEVELS, "whole")
+    late = replace(whole, label="late", metrics=whole.metrics.filter(pl.col("env_steps") >= 500))
+    rows = cells(comparison([whole, late]), "Interquartile means")
+    assert rows["whole"][1].estimate == pytest.approx(0.375)  # from half way up to the top of 0.5
+    assert rows["late"][1].estimate == pytest.approx(0.375)
+    assert cells(comparison([whole, late]), "Probability")["late"][2] == "no clear difference"
+
+
+def test_runs_without_a_common_step_are_not_compared():
+    early = summary(LEVELS, "early")
+    late = replace(early, label="late", metrics=early.metrics.with_columns(pl.col("env_steps") + 5_000))
+    section = comparison([early, late])
+    assert any("no environment steps in common" in text.text for text in find(section, Text))
+    assert not find(section, Table)
+
+
 def test_comparison_against_the_first_counts_ties_half():
     section = comparison([summary([1.0, 2, 3, 4], "first"), summary([1.0, 2, 3, 4], "same"), summary([0.1, 0.2, 0.3], "worse")])
     rows = cells(section, "Probability of improvement over first")
@@ -156,8 +174,45 @@ def test_verdicts():
     assert verdict(Interval(0.1, -0.1, 0.3), 10, "final return", references).kind == "poor"
     assert "from one seed" in verdict(Interval(0.5, np.nan, np.nan), 1, "final return", references).text
     assert "too narrow" in verdict(Interval(0.5, 0.4, 0.6), 3, "final return", {}).text
-    assert "above the upper bound" in verdict(Interval(2, 1.5, 2.5), 9, "final discounted return", {}, (0.9, 1.0)).text
+    assert (
+        "above the optimal value, which no player exceeds"
+        in verdict(Interval(2, 1.5, 2.5), 9, "final discounted return", {}, (0.9, 1.0)).text
+    )
     assert "not distinguishable from the optimal" in verdict(Interval(0.95, 0.9, 1), 9, "final discounted return", {}, (0.93, 0.99)).text
+
+
+def test_a_return_is_held_against_both_ends_of_the_optimum():
+    def words(low, high, bounds, random=0.0):
+        return verdict(Interval((low + high) / 2, low, high), 9, "final discounted return", {"random": random}, bounds).text
+
+    exact = words(0.6, 0.8, (1.0, 1.0))
+    assert "below the optimal value" in exact
+    assert "to the optimum (100\u00a0%) it reaches 70\u00a0%" in exact
+    wide = words(3.9, 4.1, (4.0, 5.0))
+    assert "Whether it is optimal is not known: the optimal value lies between 4 and 5." in wide
+    assert "to the optimum (100\u00a0%), which lies between 4 and 5, it reaches 80 to 100\u00a0%" in wide
+    assert "it reaches 20\u00a0% if the optimum is 5, more if it is less" in words(0.9, 1.1, (0.0, 5.0))
+    assert "below the optimal value" in words(1.0, 2.0, (4.0, 5.0))
+    costs = words(-5.1, -4.9, (-4.0, -3.0), random=-10.0)
+    assert "below the optimal value" in costs
+    assert "it reaches 71 to 83\u00a0%" in costs
+
+
+def test_an_optimal_return_summed_in_single_precision_is_optimal():
+    single = float(np.float32(0.99) ** 6) * (1 + 1e-7)
+    for value in (single, 2 * 0.99**6 - single):
+        text = verdict(Interval(value, value, value), 9, "final discounted return", {"random": 0.0}, (0.99**6, 0.99**6)).text
+        assert "not distinguishable from the optimal value" in text
+        assert "reaches 100\u00a0%" in text
+
+
+def test_the_scale_says_where_the_lower_bound_is():
+    on = scale({"random": -10.0}, (-4.0, -3.0))
+    assert (on.best, on.least) == (-3.0, -4.0)
+    assert on.name == "the optimum's upper bound (its lower bound is at 0.857)"
+    assert scale({"random": -10.0}, (-3.0005, -3.0)).name == "the optimum"
+    assert scale({"random": 1.0}, (1.0, 1.0 + 1e-9)) is None  # nothing to gain
+    assert scale({}, (1.0, 2.0)) is None
 
 
 def test_scale_needs_a_random_player_below_the_best():

@@ -70,14 +70,22 @@ class Projection(eqx.Module):
         return ACTIVATIONS[self.activation](self.linear(flat))
 
 
+CODES = 16  # numbers of a byte grid that get a plane of their own
+
+
 class Convolutions(eqx.Module):
-    """Strided convolutions on an image of height, width and channels; bytes are scaled to [0, 1]."""
+    """Strided convolutions on an image of height, width and channels; bytes are scaled to [0, 1].
+
+    A small grid of bytes is taken for codes, as MiniGrid writes its cells: each number below 16 gets a plane of its own beside
+    the scaled one, since to a network 5/255 and 6/255 are the same.
+    """
 
     kernels: tuple[Float[Array, "_ _ _ _"], ...]
     biases: tuple[Float[Array, "_"], ...]
     out: Linear
     strides: tuple[int, ...] = eqx.field(static=True)
     scale: float = eqx.field(static=True)
+    codes: bool = eqx.field(static=True)
     activation: str = eqx.field(static=True)
 
     @property
@@ -86,7 +94,11 @@ class Convolutions(eqx.Module):
 
     def __call__(self, x: Shaped[Array, "*n h w c"]) -> Float[Array, "*n F"]:
         leading = x.shape[:-3]
-        y = x.reshape(-1, *x.shape[-3:]).astype(jnp.float32) * self.scale
+        x = x.reshape(-1, *x.shape[-3:])
+        y = x.astype(jnp.float32) * self.scale
+        if self.codes:
+            planes = jax.nn.one_hot(x.astype(jnp.int32), CODES, dtype=jnp.float32)  # all zero for numbers of 16 and more
+            y = jnp.concatenate([planes.reshape(*x.shape[:-1], -1), y], axis=-1)
         for kernel, bias, stride in zip(self.kernels, self.biases, self.strides, strict=True):
             y = jax.lax.conv_general_dilated(y, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "OIHW", "NHWC"))
             y = ACTIVATIONS[self.activation](y + jnp.broadcast_to(bias, y.shape))
@@ -162,7 +174,9 @@ def _convolutions(space: gymnasium.spaces.Box, size: int, activation: str, preci
     smallest = min(height, width)
     strides = (4, 2, 1) if smallest >= 48 else (2, 2, 1) if smallest >= 16 else (1, 1, 1)
     windows = (8, 4, 3) if smallest >= 48 else (3, 3, 3)
-    widths = (channels, 32, 64, 64) if smallest >= 16 else (channels, 16, 32, 32)
+    codes = space.dtype == "uint8" and smallest < 16
+    planes = channels * (CODES + 1) if codes else channels
+    widths = (planes, 32, 64, 64) if smallest >= 16 else (planes, 16, 32, 32)
     keys = jax.random.split(key, 4)
     kernels = []
     for k in range(3):
@@ -172,4 +186,4 @@ def _convolutions(space: gymnasium.spaces.Box, size: int, activation: str, preci
     out = Linear(height * width * widths[3], size, follows=activation, precision=precision, key=keys[3])
     biases = tuple(jnp.zeros((w,), jnp.float32) for w in widths[1:])
     scale = 1.0 / 255.0 if space.dtype == "uint8" else 1.0
-    return Convolutions(tuple(kernels), biases, out, strides, scale, activation)
+    return Convolutions(tuple(kernels), biases, out, strides, scale, codes, activation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -42,3 +43,33 @@ class Running(eqx.Module):
         """(x - mean) / deviation, clipped to +- limit."""
         scaled = (x - jnp.broadcast_to(self.mean, x.shape)) / jnp.broadcast_to(self.deviation, x.shape)
         return jnp.clip(scaled, -limit, limit)
+
+
+class ReturnScale(eqx.Module):
+    """The deviation of discounted returns, by which rewards are divided: of R_t = r_t + gamma R_tm1, begun anew with each episode.
+
+    Source: Engstrom et al. 2020, section 3 (reward scaling).
+    """
+
+    running: Running
+    so_far: Float[Array, "B"]  # R of each lane
+
+    @staticmethod
+    def fresh(lanes: int) -> ReturnScale:
+        return ReturnScale(Running.fresh(()), jnp.zeros((lanes,), jnp.float32))
+
+    @property
+    def deviation(self) -> Float[Array, ""]:
+        """1 while all returns were alike: before the first reward there is nothing to scale by."""
+        return jnp.where(self.running.m2 > 0.0, self.running.deviation, 1.0)
+
+    def updated(self, r_t: Float[Array, "T B"], starts: Bool[Array, "T B"], valid: Bool[Array, "T B"], discount: float) -> ReturnScale:
+        """With T more steps of every lane; steps that are not valid add nothing."""
+
+        def step(so_far: Array, inputs: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+            reward, start, counts = inputs
+            after = reward + discount * jnp.where(start, 0.0, so_far)
+            return jnp.where(counts, after, so_far), after
+
+        so_far, seen = jax.lax.scan(step, self.so_far, (r_t, starts, valid))
+        return ReturnScale(self.running.updated(seen, valid), so_far)

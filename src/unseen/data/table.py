@@ -59,9 +59,11 @@ def _open(path: Path) -> Frame:
         if path.suffix == ".csv":
             return nw.from_native(pl.read_csv(path, infer_schema_length=None), eager_only=True)
         with pq.ParquetFile(path, page_checksum_verification=True) as file:  # Arrow reports damage as an exception where polars may panic
-            frame = pl.from_arrow(file.read())
+            arrow = file.read()
+        arrow.validate(full=True)  # text that is no text, an index out of range: polars would panic
+        frame = pl.from_arrow(arrow)
         return nw.from_native(frame, eager_only=True)
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, MemoryError, ValueError) as error:
+    except (pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, MemoryError, ValueError) as error:
         raise UserError(f"{str(path)!r} cannot be read as {path.suffix[1:]}: {_first_line(error)}") from None
 
 

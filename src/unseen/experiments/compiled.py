@@ -12,7 +12,7 @@ import numpy as np
 
 from unseen.experiments.arrays import from_arrays, to_arrays
 from unseen.experiments.platform import peak_memory, refuse_too_large
-from unseen.experiments.seeds import keys_of, layout, over_seeds
+from unseen.experiments.seeds import keys_of, layout, over_seeds, padded
 from unseen.experiments.settings import Experiment
 from unseen.learning.learner import make_learner
 from unseen.learning.state import GUARDED
@@ -22,7 +22,7 @@ class CompiledSeeds:
     """Attributes:
 
     compile_s: seconds the compiler took.
-    memory: bytes the compiled program needs at once, where the compiler tells.
+    memory: bytes the compiled program needs at once on all devices together, where the compiler tells.
     """
 
     def __init__(self, experiment: Experiment, environment: Any, width: int | None = None) -> None:
@@ -50,19 +50,21 @@ class CompiledSeeds:
         self._step = step.lower(state, jnp.zeros((), jnp.int32)).compile()
         self._state = state
         self.compile_s = time.monotonic() - begun
-        self.memory = peak_memory(self._step)
+        memory = peak_memory(self._step)  # of one device
+        self.memory = None if memory is None else memory * self.spread.devices
         refuse_too_large(self.memory)
 
     def start(self) -> None:
         """The state made while compiling is the first one."""
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go on from a checkpoint's arrays; each leaf goes to the devices it was compiled for."""
-        restored = from_arrays(self._template, arrays)
+        """Go on from a checkpoint's arrays; each leaf goes to the devices it was compiled for, however many wrote it."""
+        restored = from_arrays(self._template, {name: padded(rows, self.spread) for name, rows in arrays.items()})
         self._state = jax.tree.map(lambda new, old: jax.device_put(new, old.sharding), restored, self._state)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return to_arrays(self._state)
+        """The state as (seeds, ...) each: padding belongs to the devices of this process, not to the run."""
+        return {name: rows[: self.spread.seeds] for name, rows in to_arrays(self._state).items()}
 
     def advance(self, mark: int) -> dict[str, np.ndarray]:
         """Every seed up to `mark` environment steps; returns the interval's metrics, (seeds,) each."""
@@ -82,20 +84,27 @@ class CompiledSeeds:
 def refuse_not_finite(state: Any, first_seed: int, seeds: int) -> None:
     """Stop at the first quantity that was not finite; parameters are looked at here, once an interval.
 
+    Args:
+        state: of a batch of seeds, (seeds or more, ...) each.
+        first_seed: the number of the first.
+        seeds: how many there are; what follows is padding.
+
     Raises:
         NotFinite: naming the quantity, the seed and the environment steps.
     """
     from unseen.experiments.train import NotFinite
 
-    fault, at = np.asarray(state.fault).reshape(-1)[:seeds], np.asarray(state.fault_steps).reshape(-1)[:seeds]
+    fault = np.asarray(state.fault)[:seeds]
     if fault.any():
         k = int(np.argmax(fault != 0))
-        what, steps = GUARDED[int(fault[k])], int(at[k])
+        what, at = GUARDED[int(fault[k])], state.fault_steps
     else:
-        finite = _all_finite(state.agent)
-        if np.asarray(finite).all():
+        finite = np.asarray(_all_finite(state.agent))[:seeds]
+        if finite.all():
             return
-        k, what, steps = 0, GUARDED[-1], int(np.asarray(state.env_steps).reshape(-1)[0])
+        k = int(np.argmin(finite))
+        what, at = GUARDED[-1], state.env_steps
+    steps = int(np.asarray(at)[k])
     raise NotFinite(
         f"{what} is not finite for seed {first_seed + k} at {steps} environment steps; the last checkpoint is kept: "
         "lower algorithm.learning_rate, set algorithm.max_gradient_norm, or look at the environment's rewards"
@@ -104,4 +113,6 @@ def refuse_not_finite(state: Any, first_seed: int, seeds: int) -> None:
 
 @jax.jit
 def _all_finite(tree: Any) -> Any:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]))
+    """(seeds,): whether all numbers of a seed are finite."""
+    leaves = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.stack([jnp.isfinite(x).all(axis=tuple(range(1, x.ndim))) for x in leaves]).all(axis=0)

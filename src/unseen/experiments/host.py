@@ -11,6 +11,7 @@ import numpy as np
 from unseen.agents.actor import Seen
 from unseen.agents.build import ActorCritic, build
 from unseen.environments import adapters
+from unseen.errors import UserError
 from unseen.experiments.arrays import from_arrays, to_arrays
 from unseen.experiments.compiled import refuse_not_finite
 from unseen.experiments.settings import Experiment
@@ -21,15 +22,36 @@ from unseen.learning.rollout import Slots
 from unseen.learning.settings import A2C
 from unseen.learning.source import Generated
 
+LONGEST = 10_000  # steps after which an episode is cut where the environment states no longer time limit of its own
 
-def open_external(experiment: Experiment, count: int) -> Any:
-    """The batch of environments that "gym:ID" names."""
-    return adapters.external(experiment.environment.removeprefix("gym:"), num_envs=count, **experiment.environment_options)
+
+def open_external(experiment: Experiment, count: int, **changes: Any) -> Any:
+    """The batch of environments that "gym:ID" names, with some of the experiment's options changed."""
+    options = experiment.environment_options | changes
+    return adapters.external(experiment.environment.removeprefix("gym:"), num_envs=count, **options)
+
+
+def longest(host: Any) -> int:
+    """Steps after which whole episodes are cut, so that one that never ends does not hold up everything."""
+    return max(host.horizon or 0, LONGEST)
+
+
+def refuse_level(experiment: Experiment, level: str) -> None:
+    """An external environment has no levels that we know of.
+
+    Raises:
+        UserError: for any level but "train".
+    """
+    if level != "train":
+        raise UserError(
+            f"level = {level!r}; the external environment {experiment.environment!r} has only 'train': "
+            "choose among levels of its own with environment_options"
+        )
 
 
 def spaces(experiment: Experiment) -> tuple[Any, Any, dict[str, Any]]:
     """Observation, action and signal spaces of an external environment."""
-    host = open_external(experiment, 1)
+    host = open_external(experiment, 1, workers=0)
     try:
         return host.observation_space, host.action_space, dict(host.signal_spaces)
     finally:
@@ -39,15 +61,15 @@ def spaces(experiment: Experiment) -> tuple[Any, Any, dict[str, Any]]:
 class HostSeeds:
     """All seeds of an experiment on an external environment, one after the other.
 
-    A resumed run starts new episodes: their seeds continue the recorded count, so no episode is played twice.
+    A resumed run goes on in the middle of its episodes where the environment can be saved. Otherwise it starts new ones: their
+    seeds continue the recorded count, so no episode is played twice.
     """
 
     def __init__(self, experiment: Experiment) -> None:
-        refuse_impossible(experiment.algorithm)
+        refuse_impossible(experiment.algorithm, experiment.agent)
         refuse_biased(experiment.agent, experiment.algorithm)
+        refuse_level(experiment, experiment.level)
         if experiment.reset_pool:
-            from unseen.errors import UserError
-
             raise UserError(f"reset_pool = {experiment.reset_pool}; an external environment makes its own levels: set it to 0")
         self.experiment = experiment
         algorithm = experiment.algorithm
@@ -72,17 +94,21 @@ class HostSeeds:
 
     def arrays(self) -> dict[str, np.ndarray]:
         each = [to_arrays(host.state) | {"episodes_begun": np.asarray(host.begun, np.int64)} for host in self._hosts]
-        return {name: np.stack([arrays[name] for arrays in each]) for name in each[0]}
+        stacked = {name: np.stack([arrays[name] for arrays in each]) for name in each[0]}
+        # What runs is not the same in every seed (an ended environment has no state), so it cannot be stacked.
+        return stacked | {f"running/{k}/{name}": a for k, host in enumerate(self._hosts) for name, a in host.running().items()}
 
     def restore(self, arrays: dict[str, np.ndarray]) -> None:
-        begun = arrays.pop("episodes_begun")
+        stacked = {name: values for name, values in arrays.items() if not name.startswith("running/")}
+        begun = stacked.pop("episodes_begun")
         for k, host in enumerate(self._hosts):
-            host.state = from_arrays(host.state, {name: values[k] for name, values in arrays.items()})
+            host.state = from_arrays(host.state, {name: values[k] for name, values in stacked.items()})
+            host.go_on(_under(arrays, f"running/{k}/"))
             host.begun = int(begun[k])
 
     def refuse_not_finite(self) -> None:
         for k, host in enumerate(self._hosts):
-            refuse_not_finite(host.state, self.experiment.first_seed + k, 1)
+            refuse_not_finite(jax.tree.map(lambda x: x[None], host.state), self.experiment.first_seed + k, 1)
 
     def close(self) -> None:
         for host in self._hosts:
@@ -96,6 +122,12 @@ class _Batch:
         self.experiment, self.count = experiment, count
         algorithm = experiment.algorithm
         self.env = open_external(experiment, count)
+        if isinstance(algorithm, A2C) and self.env.horizon is None:
+            self.env.close()
+            raise UserError(
+                f"{self.env.name} states no time limit, and A2C plays whole episodes, which may never end: register it with "
+                "max_episode_steps, set environment_options max_episode_steps=1000 (say), or use PPO"
+            )
         k_agent, k_run = jax.random.split(jax.random.key(experiment.first_seed + k))
         model = build(
             experiment.agent,
@@ -107,8 +139,6 @@ class _Batch:
         )
         self.state = initial_state(model, algorithm, k_run, Generated())
         if not isinstance(algorithm, A2C) and algorithm.carries == "recomputed":
-            from unseen.errors import UserError
-
             raise UserError('algorithm.carries="recomputed" is for compiled environments; use "stored" with an external one')
         self.begun = 0  # episodes, each with a seed of its own
         self._seeds = np.random.SeedSequence([experiment.first_seed + k, 0x5EED])
@@ -129,6 +159,22 @@ class _Batch:
         else:
             slots, carry = self._play(algorithm.rollout)
         self.state = self._learn(self.state, slots, carry)
+
+    def running(self) -> dict[str, np.ndarray]:
+        """The episodes under way, where the environment can be saved; nothing where they must begin anew, or whole ones are played."""
+        if self._lanes is None or isinstance(self.experiment.algorithm, A2C) or not self.env.supports_save:
+            return {}
+        lanes = {f"lanes/{name}": array for name, array in to_arrays(self._lanes).items()}
+        return lanes | {f"environments/{name}": array for name, array in self.env.save().items()}
+
+    def go_on(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on with the episodes that `running` gave, if any."""
+        if not arrays or not self.env.supports_save:
+            return
+        lanes = self._begin()  # for its shapes
+        self.env.load(_under(arrays, "environments/"))
+        lanes = from_arrays(lanes, _under(arrays, "lanes/"))
+        self._lanes = {name: value if name == "carry" else jax.tree.map(np.asarray, value) for name, value in lanes.items()}
 
     def _next_seeds(self) -> np.ndarray:
         """A seed for every lane; those that reset use theirs."""
@@ -172,7 +218,8 @@ class _Batch:
             step = self.env.step(np.asarray(action), valid)
             reward = np.where(valid, step.reward, 0.0).astype(np.float32)
             terminated = valid & step.terminated
-            truncated = valid & step.truncated & ~terminated
+            cut = step.truncated | (slots is None and len(rows) + 1 >= longest(self.env))
+            truncated = valid & cut & ~terminated
             score = lanes["score"] + reward
             discounted = lanes["discounted"] + reward * discount ** lanes["time"].astype(np.float32)
             rows.append(
@@ -231,6 +278,10 @@ class _Batch:
         seen, signals = (jax.tree.map(padded, *[row[n] for row in rows], last[n]) for n in ("seen", "signals"))
         rest = {n: padded(*[row[n] for row in rows]) for n in rows[0] if n not in ("seen", "signals")}
         return Slots(seen=seen, signals=signals, **rest)
+
+
+def _under(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _act(agent: ActorCritic, seen: Seen, carry: Any, key: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import gymnasium
@@ -12,6 +13,8 @@ from unseen.agents.build import ActorCritic
 from unseen.data import Episodes
 from unseen.environments import adapters
 from unseen.errors import UserError
+from unseen.experiments.host import longest, open_external
+from unseen.experiments.policy import log_probability_of_taken
 from unseen.learning.levels import mixture
 from unseen.learning.rollout import BatchLoop
 from unseen.learning.source import Generated
@@ -29,11 +32,13 @@ def episodes(environment: Any, agent: ActorCritic, n: int, *, level: str, key: A
     @jax.jit
     def play(key: Any) -> Any:
         _, slots = loop.episodes(agent, Generated(), key, batch, greedy=greedy)
-        return slots._replace(action=agent.actor.head.to_environment(slots.action))
+        head = agent.actor.head
+        log_probability = log_probability_of_taken(head, slots.log_probability, greedy)
+        return slots._replace(action=head.to_environment(slots.action)), log_probability
 
     parts = []
     for k in range(-(-n // batch)):
-        slots = jax.device_get(play(jax.random.fold_in(key, k)))
+        slots, log_probability = jax.device_get(play(jax.random.fold_in(key, k)))
         seen = slots.seen.observation
         parts.append(
             Episodes.from_padded(
@@ -43,7 +48,7 @@ def episodes(environment: Any, agent: ActorCritic, n: int, *, level: str, key: A
                 terminated=slots.terminated,
                 truncated=slots.truncated,
                 valid=slots.valid,
-                behaviour_log_probability=slots.log_probability,
+                behaviour_log_probability=log_probability,
                 signals=slots.signals,
             )
         )
@@ -54,7 +59,8 @@ def frames(environment: Any, agent: ActorCritic, key: Any, most: int, *, level: 
     """Up to `most` pictures of one episode, evenly spread, each with the step, the action and the reward."""
     levels = mixture(environment, level)
     loop = BatchLoop(environment, levels, (), 1.0)
-    _, lanes = loop.fresh(agent, Generated(), key, 1)
+    key, k_begin = jax.random.split(key)
+    _, lanes = loop.fresh(agent, Generated(), k_begin, 1)
     params = levels.entries[int(lanes.level[0])]
     space = environment.action_space(params)
     slot = jax.jit(loop.slot)
@@ -86,88 +92,85 @@ def spread(shown: list[Any], most: int) -> list[Any]:
     return [shown[round(k * (len(shown) - 1) / (most - 1))] for k in range(most)]
 
 
-def _batches(policy: Any, host: Any, seeds: list[int], greedy: bool) -> list[dict[str, Any]]:
-    """One episode for each seed, played together on a batched external environment."""
-    count = len(seeds)
-    observation, _ = host.reset(seeds, np.ones(count, bool))
-    carry, start, over = policy.initial(count), np.ones(count, bool), np.zeros(count, bool)
-    logs: list[dict[str, list[Any]]] = [
-        {"observations": [], "actions": [], "rewards": [], "terminated": [], "truncated": []} for _ in seeds
-    ]
-
-    def row(tree: Any, k: int) -> Any:
-        return jax.tree.map(lambda x: np.asarray(x)[k], tree)
-
-    for k in range(count):
-        logs[k]["observations"].append(row(observation, k))
-    while not over.all():
-        action, carry = policy.act(observation, carry, start, greedy=greedy)
-        step = host.step(action)
-        for k in np.flatnonzero(~over).tolist():
-            logs[k]["observations"].append(row(step.observation, k))
-            logs[k]["actions"].append(action[k])
-            logs[k]["rewards"].append(float(step.reward[k]))
-            logs[k]["terminated"].append(bool(step.terminated[k]))
-            logs[k]["truncated"].append(bool(step.truncated[k]) and not bool(step.terminated[k]))
-        ended = np.asarray(step.terminated) | np.asarray(step.truncated)
-        over |= ended
-        observation, start = step.observation, np.zeros(count, bool)
-        if ended.any() and not over.all():
-            # Lanes that are done play on unrecorded, so that the batch keeps its shape.
-            observation, _ = host.reset(seeds, ended)
-            start = ended
-    return [_stacked(log) for log in logs]
-
-
-def _stacked(log: dict[str, list[Any]]) -> dict[str, Any]:
-    observations = log["observations"]
-    stacked = jax.tree.map(lambda *xs: np.stack(xs), *observations)
-    return {
-        "observations": stacked if isinstance(stacked, dict) else {"observation": stacked},
-        "actions": np.stack(log["actions"]),
-        "rewards": np.asarray(log["rewards"], np.float64),
-        "terminated": np.asarray(log["terminated"], bool),
-        "truncated": np.asarray(log["truncated"], bool),
-    }
+def _played(policy: Any, host: Any, seeds: list[int], greedy: bool) -> Episodes:
+    """One episode for each seed, played together on a batched external environment; lanes that are done rest."""
+    going = np.ones(len(seeds), bool)
+    observation, signals = host.reset(seeds, going)
+    carry, start = policy.initial(len(seeds)), going
+    shown, rows = [(observation, signals)], []
+    while going.any():
+        action, log_probability, carry = policy.draw(observation, carry, start, greedy, host.action_mask())
+        step = host.step(action, going)
+        terminated = going & step.terminated
+        truncated = going & ~terminated & (step.truncated | (len(rows) + 1 >= longest(host)))
+        rows.append((action, log_probability, step.reward, terminated, truncated, going))
+        shown.append((step.observation, step.signals))
+        observation, start = step.observation, np.zeros(len(seeds), bool)
+        going = going & ~terminated & ~truncated
+    actions, log_probabilities, rewards, terminated, truncated, valid = jax.tree.map(lambda *xs: np.stack(xs), *rows)
+    observations, signals = jax.tree.map(lambda *xs: np.stack(xs), *shown)
+    return Episodes.from_padded(
+        observations=observations,
+        actions=actions,
+        rewards=rewards,
+        terminated=terminated,
+        truncated=truncated,
+        valid=valid,
+        behaviour_log_probability=log_probabilities,
+        signals=signals,
+    )
 
 
 def external_episodes(experiment: Any, policy: Any, n: int, *, greedy: bool) -> Episodes:
-    """`n` whole episodes of an external environment, on seeds that training does not use."""
-    from unseen.experiments.host import open_external
-
+    """`n` whole episodes of an external environment, with every signal, on seeds that training does not use."""
     batch = min(n, 16)
-    host = open_external(experiment, batch)
+    workers = min(int(experiment.environment_options.get("workers", 0)), batch)
+    host = open_external(experiment, batch, workers=workers)
     try:
-        played: list[dict[str, Any]] = []
-        for first in range(0, n, batch):
-            seeds = [EVALUATION_SEEDS + first + k for k in range(batch)]
-            played += _batches(policy, host, seeds, greedy)
+        parts = [_played(policy, host, [EVALUATION_SEEDS + first + k for k in range(batch)], greedy) for first in range(0, n, batch)]
     finally:
         host.close()
-    return Episodes.from_list(played[:n])
+    return Episodes.concatenate(parts).select(np.arange(n))
 
 
 def external_frames(experiment: Any, policy: Any, most: int) -> list[tuple[np.ndarray, str]]:
     """Pictures of one episode of an external environment that can draw itself; none otherwise."""
-    options = experiment.environment_options | {"render_mode": "rgb_array"}
     try:
-        host = adapters.external(experiment.environment.removeprefix("gym:"), num_envs=1, **options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*render_mode")  # Gymnasium's, where the environment names no such mode
+            host = open_external(experiment, 1, workers=0, render_mode="rgb_array")
     except (TypeError, UserError, adapters.EnvironmentCrash):
         return []  # it takes no render_mode: there is nothing to show
-    shown: list[tuple[np.ndarray, str]] = []
     try:
-        observation, _ = host.reset([EVALUATION_SEEDS], np.ones(1, bool))
-        carry, start, over, t = policy.initial(1), np.ones(1, bool), False, 0
-        while not over:
-            picture = host.render()
-            if picture is None:
-                return []
-            action, carry = policy.act(observation, carry, start)
-            step = host.step(action)
-            shown.append((picture, f"step {t}: {action_name(None, host.action_space, action[0])}, reward {float(step.reward[0]):+.2f}"))
-            observation, start, t = step.observation, np.zeros(1, bool), t + 1
-            over = bool(step.terminated[0] or step.truncated[0])
-        shown.append((host.render(), "end"))
+        return spread(_drawn(policy, host, most), most)
     finally:
         host.close()
-    return spread(shown, most)
+
+
+def _drawn(policy: Any, host: Any, most: int) -> list[tuple[np.ndarray, str]]:
+    """Up to 2 `most` pictures, evenly spread: the longer the episode turns out to be, the fewer of its steps are drawn."""
+    shown: list[tuple[np.ndarray, str]] = []
+    observation, _ = host.reset([EVALUATION_SEEDS], np.ones(1, bool))
+    carry, start, over, t, every = policy.initial(1), np.ones(1, bool), False, 0, 1
+    while not over:
+        picture = _picture(host) if t % every == 0 else None
+        if picture is None and not shown:
+            return []
+        action, carry = policy.act(observation, carry, start, action_mask=host.action_mask())
+        step = host.step(action)
+        if picture is not None:
+            shown.append((picture, f"step {t}: {action_name(None, host.action_space, action[0])}, reward {float(step.reward[0]):+.2f}"))
+        if len(shown) >= 2 * most:
+            shown, every = shown[::2], 2 * every
+        observation, start, t = step.observation, np.zeros(1, bool), t + 1
+        over = bool(step.terminated[0] or step.truncated[0]) or t >= longest(host)
+    last = _picture(host)
+    return shown if last is None else [*shown, (last, "end")]
+
+
+def _picture(host: Any) -> np.ndarray | None:
+    """What the environment draws; None where it cannot, for want of a window system or a package of its own."""
+    try:
+        return host.render()
+    except adapters.EnvironmentCrash:
+        return None

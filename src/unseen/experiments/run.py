@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,23 +15,43 @@ import numpy as np
 from unseen.errors import UserError
 from unseen.experiments.settings import Experiment
 from unseen.experiments.toml import from_toml
-from unseen.runs import RunDirectory
+from unseen.runs import RunDirectory, sources
 
 if TYPE_CHECKING:
     import polars
 
     from unseen.data import Episodes
-    from unseen.environments import References
+    from unseen.environments import References, Score
+    from unseen.environments.tabular import TabularPOMDP
     from unseen.experiments.policy import Policy
 
+MOST_EPISODES = 10_000_000
 
-def load(directory: str | os.PathLike[str], environment: Any = None) -> Run:
+
+def load(directory: str | os.PathLike[str], environment: Any = None, trust: bool = False) -> Run:
     """The run in a directory.
+
+    Args:
+        directory: where it lies.
+        environment: the environment itself, where it is not registered under the run's name for it.
+        trust: let an environment "gym:module:ID" import its module, which runs the module's code; otherwise import it yourself.
 
     Raises:
         UserError: when there is none.
     """
-    return Run(Path(directory), environment=environment)
+    return Run(Path(directory), environment=environment, trust=trust)
+
+
+def make_environment(experiment: Experiment, directory: str | os.PathLike[str]) -> Any:
+    """The environment of the run in a directory; one made of a file, as the file was when the run began."""
+    from unseen.environments.registry import make
+
+    name, options = experiment.environment, experiment.environment_options
+    if not sources.is_file(name):
+        return make(name, **options)
+    path = sources.usable(directory, name)
+    made = make(str(path), **options)
+    return made if path == Path(name) else replace(made, name=Path(name).stem)
 
 
 class Run:
@@ -38,11 +61,12 @@ class Run:
     experiment: the settings it was trained with.
     """
 
-    def __init__(self, directory: Path, environment: Any = None) -> None:
+    def __init__(self, directory: Path, environment: Any = None, trust: bool = True) -> None:
         self.directory = Path(directory)
         self._folder = RunDirectory.open(directory)
         self.experiment: Experiment = from_toml(self._folder.experiment_toml, str(self.directory / "experiment.toml"))
         self._given = environment
+        self._trust = trust
 
     @property
     def label(self) -> str:
@@ -56,9 +80,10 @@ class Run:
     @cached_property
     def environment(self) -> Any:
         """The environment, built anew."""
-        from unseen.environments.registry import make
-
-        return self._given if self._given is not None else make(self.experiment.environment, **self.experiment.environment_options)
+        if self._given is not None:
+            return self._given
+        with self._imports():
+            return make_environment(self.experiment, self.directory)
 
     def metrics(self) -> polars.DataFrame:
         """All metrics: seed, env_steps, wall_s, metric, value."""
@@ -92,8 +117,10 @@ class Run:
     def evaluate(self, level: str = "train", episodes: int = 1_000, seed: int | None = None, greedy: bool = False) -> polars.DataFrame:
         """Play whole episodes with the trained agents, on keys that training never uses.
 
+        An external environment is reset with seeds of its own; its episodes are cut after 10,000 steps, or its longer time limit.
+
         Args:
-            level: a level of the environment.
+            level: a level of the environment; an external one has only "train".
             episodes: how many for each seed.
             seed: one seed, or None for all.
             greedy: the most probable actions instead of draws.
@@ -122,11 +149,24 @@ class Run:
         return pl.DataFrame(rows)
 
     def episodes(self, n: int, *, level: str = "train", seed: int = 0, greedy: bool = False) -> Episodes:
-        """`n` recorded episodes of a trained agent: observations, actions, rewards, flags, log-probabilities, all signals."""
+        """`n` recorded episodes of a trained agent: observations, actions, rewards, flags, log-probabilities, all signals.
+
+        There are no log-probabilities where there are none to give: of greedy actions, and of `box_policy="clipped"`.
+
+        Raises:
+            UserError: a number, level or seed that does not exist.
+        """
         from unseen.experiments import recording
 
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= MOST_EPISODES:
+            raise UserError(f"episodes = {n!r}; it must be a whole number from 1 to {MOST_EPISODES:,}")
         if self._external:
-            return recording.external_episodes(self.experiment, self.policy(seed), n, greedy=greedy)
+            from unseen.experiments.host import refuse_level
+
+            refuse_level(self.experiment, level)
+            policy = self.policy(seed)
+            with self._imports():
+                return recording.external_episodes(self.experiment, policy, n, greedy=greedy)
         return recording.episodes(self.environment, self.agent(seed), n, level=level, key=self._evaluation_key(seed), greedy=greedy)
 
     def frames(self, seed: int = 0, most: int = 60) -> list[tuple[np.ndarray, str]]:
@@ -134,22 +174,42 @@ class Run:
         from unseen.experiments import recording
 
         if self._external:
-            return recording.external_frames(self.experiment, self.policy(seed), most)
+            policy = self.policy(seed)
+            with self._imports():
+                return recording.external_frames(self.experiment, policy, most)
         return recording.frames(self.environment, self.agent(seed), self._evaluation_key(seed), most, level=self.experiment.level)
 
     def references(self) -> dict[str, float | tuple[float, float]]:
-        """Undiscounted scores of reference players on the training level: name -> (mean, standard error)."""
+        """Scores of reference players on the training level: name -> (mean, standard error).
+
+        Under "random" and so on the undiscounted return; under "discounted/random" and so on the return under this run's
+        discount, where it is known: from the environment's tables, or measured under the same discount.
+        """
         if self._external:
             return {}
         scores: References = self.environment.references(self.experiment.level)
-        named = {n.replace("_", " "): getattr(scores, n) for n in ("random", "memoryless", "perfect_memory", "oracle")}
-        return {n: (s.mean, s.standard_error) for n, s in named.items() if s is not None}
+        players = ("random", "memoryless", "perfect_memory", "oracle")
+        discount = self.experiment.algorithm.discount
+        known = {n: getattr(scores, n) for n in players}
+        known |= {f"discounted/{n}": s for n, (gamma, s) in scores.discounted.items() if n in players and math.isclose(gamma, discount)}
+        known |= {f"discounted/{n}": value for n, value in self._ends().items()}
+        return {n.replace("_", " "): (s.mean, s.standard_error) for n, s in known.items() if s is not None}
 
     def bounds(self) -> tuple[float, float] | None:
-        """Bounds on the optimal discounted return, where the environment is a table that can be solved."""
-        pomdp = getattr(self.environment, "pomdp", None) if not self._external else None
-        discount = self.experiment.algorithm.discount
-        return None if pomdp is None or discount >= 1.0 else pomdp.optimal_value_bounds(seconds=20.0, discount=discount)
+        """Bounds on the best that a player without the state can get on average, where the environment has tables.
+
+        They are on what `evaluate` and the report call the discounted return: under this run's discount, whatever discount a
+        file declares, and with episodes cut at the environment's horizon.
+        """
+        if self._table is None:
+            return None
+        ends = self._ends()
+        return self._table.optimal_value_bounds(
+            seconds=20.0,
+            gap=max(1e-4 * (ends["oracle"].mean - ends["random"].mean), 1e-9),  # finer than a report can show
+            discount=self.experiment.algorithm.discount,
+            horizon=self._horizon,
+        )
 
     def notes(self) -> list[str]:
         """What a reader of the results must know."""
@@ -163,9 +223,36 @@ class Run:
             notes.append("The agent has no memory: right only where the observation is the state.")
         return notes
 
+    def _ends(self) -> dict[str, Score]:
+        """The exact discounted returns of random actions and of a player who sees the state; empty without tables."""
+        from unseen.environments import Score
+        from unseen.environments.tabular import optimal_mdp_value, random_value
+
+        if self._table is None:
+            return {}
+        discount = self.experiment.algorithm.discount
+        players = {"random": random_value, "oracle": optimal_mdp_value}
+        return {name: Score(value(self._table, self._horizon, discount).discounted) for name, value in players.items()}
+
+    @cached_property
+    def _table(self) -> TabularPOMDP | None:
+        from unseen.environments.tabular import table_of
+
+        return None if self._external else table_of(self.environment)
+
+    @property
+    def _horizon(self) -> int:
+        return self.environment.horizon(self.environment.levels[self.experiment.level][0][1])
+
     @property
     def _external(self) -> bool:
         return self._given is None and self.experiment.environment.startswith("gym:")
+
+    def _imports(self) -> AbstractContextManager[None]:
+        """Building the environment of a run that somebody else may have sent must not run code that the run chose."""
+        from unseen.environments.adapters.gymnasium_ids import module_imports
+
+        return module_imports(self._trust)
 
     def _evaluation_key(self, seed: int) -> Any:
         import jax
@@ -177,7 +264,8 @@ class Run:
         if self._external:
             from unseen.experiments.host import spaces
 
-            return spaces(self.experiment)
+            with self._imports():
+                return spaces(self.experiment)
         params = self.environment.levels[self.experiment.level][0][1]
         e = self.environment
         return e.observation_space(params), e.action_space(params), dict(e.signal_spaces(params))

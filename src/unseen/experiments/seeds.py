@@ -64,3 +64,9 @@ def keys_of(spread: Layout, first_seed: int) -> Any:
     """One key per row; the rows added as padding repeat the last seed."""
     numbers = np.minimum(np.arange(spread.padded), spread.seeds - 1) + first_seed
     return jax.vmap(jax.random.key)(jnp.asarray(numbers, jnp.uint32))
+
+
+def padded(rows: np.ndarray, spread: Layout) -> np.ndarray:
+    """The rows of all seeds, the last one repeated as padding; rows beyond the seeds are another layout's padding."""
+    rows = rows[: spread.seeds]
+    return np.concatenate([rows, np.repeat(rows[-1:], spread.padded - spread.seeds, axis=0)])

@@ -7,8 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from unseen.agents.settings import Agent
-from unseen.errors import UserError
+from unseen.learning.guard import NOT_EMPTY, RANGES, Range, refuse_impossible, refuse_values, whole
 from unseen.learning.settings import A2C, Algorithm
+
+_RANGES = {
+    **dict.fromkeys(("environment", "level"), NOT_EMPTY),
+    "env_steps": whole(1, 2_000_000_000),  # counted in 32 bits, and the last update may go past it
+    "seeds": whole(1, 100_000),
+    **dict.fromkeys(("first_seed", "report_every"), whole(0)),
+    "reset_pool": Range("0 (none) or a whole number from 64 to 10,000,000", lambda x: x == 0 or 64 <= x <= 10_000_000),
+}
 
 
 @dataclass(frozen=True)
@@ -56,14 +64,5 @@ class Experiment:
         Raises:
             UserError: naming the field, its value and what is allowed.
         """
-        limits = {"env_steps": (1, 2**31 - 1), "seeds": (1, 100_000), "first_seed": (0, 2**31 - 1), "report_every": (0, 2**31 - 1)}
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise UserError(f"{name} = {value!r}; it must be a whole number from {low:,} to {high:,}")
-        if self.reset_pool and (not isinstance(self.reset_pool, int) or self.reset_pool < 64):
-            raise UserError(f"reset_pool = {self.reset_pool!r}; it must be 0 (none) or a whole number of at least 64")
-        if self.agent.embedding < 1:
-            raise UserError(f"agent.embedding = {self.agent.embedding}; it must be at least 1")
-        if getattr(self.agent.memory, "size", 1) < 1:
-            raise UserError(f"agent.memory.size = {self.agent.memory.size}; it must be at least 1")  # type: ignore[union-attr]
+        refuse_values(self, ranges=RANGES | _RANGES)
+        refuse_impossible(self.algorithm, self.agent)

@@ -7,12 +7,13 @@ import tomllib
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, Union
+from typing import Any, Union
 
 import tomli_w
 
 from unseen.errors import UserError, unknown
 from unseen.experiments.settings import Experiment
+from unseen.learning.guard import refuse_kind
 
 
 def to_toml(experiment: Experiment) -> str:
@@ -90,23 +91,9 @@ def _value(hint: Any, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
             raise UserError(f"{path} = {value!r}; it must be a table")
         return _parse(hint, value, f"{path}.")
-    origin = typing.get_origin(hint)
-    if origin is Literal:
-        if value not in typing.get_args(hint):
-            raise unknown(f"value of {path}", str(value), [str(a) for a in typing.get_args(hint)])
-        return value
-    if _optional(hint):
-        (hint,) = [t for t in typing.get_args(hint) if t is not type(None)]
-        return _value(hint, value, path)
-    if origin is tuple:
+    if typing.get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise UserError(f"{path} = {value!r}; it must be a list")
         return tuple(_value(typing.get_args(hint)[0], v, path) for v in value)
-    if origin is dict:
-        return dict(value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    assert isinstance(hint, type)
-    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise UserError(f"{path} = {value!r}; it must be of type {hint.__name__}")
-    return value
+    refuse_kind(hint, value, path)
+    return float(value) if hint in (float, float | None) else value

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +17,9 @@ import numpy as np
 from unseen.errors import UserError
 from unseen.experiments.settings import Experiment
 from unseen.experiments.toml import from_toml, to_toml
-from unseen.runs import RunDirectory, versions
+from unseen.runs import RunDirectory, checkpoints, sources, versions
+from unseen.runs.directory import _refuse_foreign, _refuse_other_experiment
+from unseen.runs.files import local_path
 from unseen.runs.sinks import open_sinks
 
 SAVE_EVERY_S = 60.0
@@ -63,7 +66,8 @@ def train(
         experiment: what to train.
         directory: new, empty, or of a run of the same experiment, which is then resumed.
         callbacks: called with an `Interval` after each interval; one that raises `StopIteration` ends training, resumably.
-        extend: a larger budget of environment steps for the run in the directory.
+            One with a method `compiled(seconds, bytes)` is told what the compiled program took and needs, before it starts.
+        extend: a larger budget of environment steps for the run in the directory, which keeps its interval.
         environment: the environment itself, where it is not registered under `experiment.environment`.
         sinks: further places for the metrics, such as "tensorboard".
         save_every_s: seconds between checkpoints; one is always written at the end.
@@ -72,7 +76,7 @@ def train(
         The `Run`.
 
     Raises:
-        UserError: for settings that cannot be run, before anything is compiled, or a directory of another experiment.
+        UserError: for settings that cannot be run or a directory of another experiment, before anything is compiled.
         NotFinite: when a loss, gradient or reward stopped being finite.
     """
     from unseen.experiments.platform import prepare
@@ -80,30 +84,55 @@ def train(
 
     prepare()
     if extend is not None:
-        experiment = _extended(experiment, extend)
+        experiment = _extended(experiment, directory, extend)
     experiment.check()
-    engine = _engine(experiment, environment)
+    ignore = EXTENDABLE if extend is not None else ()
+    _refuse_directory(directory, experiment, ignore)
+    if _finished(directory, experiment):
+        return Run(Path(directory), environment=environment)
+    source = sources.read(directory, experiment.environment) if environment is None else None
+    engine = _engine(experiment, environment, directory)
     import jax
 
     found = versions.collect(
         [str(d) for d in jax.devices()], {"XLA_FLAGS": os.environ.get("XLA_FLAGS", ""), "x64": jax.config.read("jax_enable_x64")}
     )
-    ignore = EXTENDABLE if extend is not None else ()
-    with RunDirectory.create(directory, to_toml(experiment), found, ignore=ignore) as folder, _interrupts() as interrupted:
+    with (
+        closing(engine),
+        RunDirectory.create(directory, to_toml(experiment), found, ignore=ignore, source=source) as folder,
+        _interrupts() as interrupted,
+    ):
         extra = open_sinks(sinks, folder.path)
         try:
             _loop(experiment, engine, folder, [*callbacks, *(_to_sink(s) for s in extra)], interrupted, save_every_s)
         finally:
             for sink in extra:
                 sink.close()
-            engine.close()
     return Run(Path(directory), environment=environment)
 
 
-def _extended(experiment: Experiment, env_steps: int) -> Experiment:
-    if env_steps < experiment.env_steps:
-        raise UserError(f"extend = {env_steps}; the run's budget is already {experiment.env_steps} environment steps: name a larger one")
-    return replace(experiment, env_steps=env_steps, report_every=experiment.interval)
+def _extended(experiment: Experiment, directory: str | os.PathLike[str], env_steps: int) -> Experiment:
+    """The experiment with a larger budget, and rows of metrics as far apart as those that the directory holds."""
+    stored = from_toml(RunDirectory.open(directory).experiment_toml, str(directory))
+    if env_steps < stored.env_steps:
+        raise UserError(f"extend = {env_steps}; the run's budget is already {stored.env_steps} environment steps: name a larger one")
+    return replace(experiment, env_steps=env_steps, report_every=stored.interval)
+
+
+def _refuse_directory(directory: str | os.PathLike[str], experiment: Experiment, ignore: Sequence[str]) -> None:
+    """What `RunDirectory.create` refuses; it comes after compiling, so that settings that do not compile leave no directory."""
+    folder = local_path(directory)
+    _refuse_foreign(folder)
+    _refuse_other_experiment(folder, tomllib.loads(to_toml(experiment)), ignore)
+
+
+def _finished(directory: str | os.PathLike[str], experiment: Experiment) -> bool:
+    """Whether the run in the directory has reached the budget it was given, which is this one."""
+    folder = local_path(directory)
+    if not (folder / "experiment.toml").exists() or checkpoints.latest(folder / "checkpoints") is None:
+        return False
+    run = RunDirectory.open(directory)
+    return run.experiment["env_steps"] == experiment.env_steps <= int(run.load().arrays["env_steps"].min())
 
 
 def extend(directory: str | os.PathLike[str], env_steps: int, **options: Any) -> Any:
@@ -112,16 +141,16 @@ def extend(directory: str | os.PathLike[str], env_steps: int, **options: Any) ->
     return train(from_toml(folder.experiment_toml), directory, extend=env_steps, **options)
 
 
-def _engine(experiment: Experiment, environment: Any) -> Any:
+def _engine(experiment: Experiment, environment: Any, directory: str | os.PathLike[str]) -> Any:
     """What advances all seeds: compiled for environments in JAX, a host loop for external ones."""
-    from unseen.environments.registry import make
     from unseen.experiments.compiled import CompiledSeeds
     from unseen.experiments.host import HostSeeds
+    from unseen.experiments.run import make_environment
 
     if experiment.environment.startswith("gym:") and environment is None:
         return HostSeeds(experiment)
     if environment is None:
-        environment = make(experiment.environment, **experiment.environment_options)
+        environment = make_environment(experiment, directory)
     return CompiledSeeds(experiment, environment)
 
 
@@ -137,22 +166,24 @@ def _loop(
         intervals, wall_s = int(checkpoint.meta["intervals"]), float(checkpoint.meta["wall_s"])
     else:
         engine.start()
+    wall_s += _tell_compiled(engine, callbacks)
     seeds = np.arange(experiment.first_seed, experiment.first_seed + experiment.seeds)
     saved_at, before = time.monotonic(), engine.env_steps()
     if checkpoint is None:
         folder.save(0, engine.arrays(), {"intervals": 0, "wall_s": 0.0})
     while before.min() < experiment.env_steps:
         begun = time.monotonic()
-        mark = min((intervals + 1) * experiment.interval, experiment.env_steps)
-        metrics = engine.advance(mark)
+        metrics = engine.advance(_next_mark(experiment, before))
         engine.refuse_not_finite()
         spent = time.monotonic() - begun
         wall_s += spent
         intervals += 1
         env_steps = engine.env_steps()
         steps_per_s = float((env_steps - before).sum() / spent)
+        moved = env_steps > before  # a seed whose last update took it past this mark has nothing new to tell
         before = env_steps
-        folder.metrics.append(seed=seeds, env_steps=env_steps, wall_s=wall_s, values=metrics | {"steps_per_s": steps_per_s})
+        values = {name: value[moved] for name, value in metrics.items()} | {"steps_per_s": steps_per_s}
+        folder.metrics.append(seed=seeds[moved], env_steps=env_steps[moved], wall_s=wall_s, values=values)
         done = env_steps.min() >= experiment.env_steps
         stop = bool(interrupted)
         for callback in callbacks:
@@ -167,6 +198,24 @@ def _loop(
             break
     if interrupted:
         raise KeyboardInterrupt(f"stopped by signal {interrupted[0]}; the run in {folder.path} can be resumed")
+
+
+def _tell_compiled(engine: Any, callbacks: list[Callback]) -> float:
+    """Seconds that compiling took, once every callback that wants to know does."""
+    if not hasattr(engine, "compile_s"):
+        return 0.0  # an external environment's learner is compiled in its first update, and counted there
+    for callback in callbacks:
+        if (tell := getattr(callback, "compiled", None)) is not None:
+            tell(engine.compile_s, engine.memory)
+    return engine.compile_s
+
+
+def _next_mark(experiment: Experiment, env_steps: np.ndarray) -> int:
+    """The first multiple of the interval that some seed has not reached.
+
+    It depends on nothing but where the run is, so a resumed or extended run has the marks of an uninterrupted one.
+    """
+    return min((int(env_steps.min()) // experiment.interval + 1) * experiment.interval, experiment.env_steps)
 
 
 def _to_sink(sink: Any) -> Callback:

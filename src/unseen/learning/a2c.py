@@ -114,8 +114,8 @@ def learn(settings: A2C, state: TrainState, slots: Slots, *, in_buckets: bool = 
 
 
 def buckets(horizon: int) -> tuple[int, ...]:
-    """Lengths that short episodes are cut to before learning: 16, 32, 64, … and the horizon itself."""
-    sizes = [16]
+    """Lengths that short episodes are cut to before learning: 8, 16, 32, 64, … and the horizon itself."""
+    sizes = [8]
     while sizes[-1] * 2 < horizon:
         sizes.append(sizes[-1] * 2)
     return (*[s for s in sizes if s < horizon], horizon)

@@ -2,20 +2,62 @@
 
 from __future__ import annotations
 
-from unseen.agents.settings import Agent
-from unseen.errors import UserError
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, Union
+
+from unseen.agents.settings import Agent, FeedForward
+from unseen.errors import UserError, unknown
 from unseen.learning.settings import A2C, PPO, Algorithm
+
+
+class Range(NamedTuple):
+    """The values that a setting may have, in words and as a test."""
+
+    allowed: str
+    holds: Callable[[Any], bool]
+
+
+def whole(low: int, high: int = 2**31 - 1) -> Range:
+    """Whole numbers; compiled programs count in 32 bits."""
+    return Range(f"a whole number from {low:,} to {high:,}", lambda x: low <= x <= high)
+
+
+_COUNT, _BATCH, _WIDTH = whole(1), whole(1, 2**20), whole(1, 2**16)
+_FRACTION = Range("between 0 and 1", lambda x: 0.0 <= x <= 1.0)
+_POSITIVE = Range("above 0 and finite", lambda x: 0.0 < x < math.inf)
+_NOT_NEGATIVE = Range("at least 0 and finite", lambda x: 0.0 <= x < math.inf)
+NOT_EMPTY = Range("a name, not empty", bool)
+
+# By the field's name, which means the same wherever it occurs; in a tuple, of each entry. None is a matter of the field's type.
+RANGES: dict[str, Range] = {
+    **dict.fromkeys(("discount", "lambda_"), _FRACTION),
+    **dict.fromkeys(("learning_rate", "adam_epsilon", "clip", "value_clip", "max_gradient_norm"), _POSITIVE),
+    **dict.fromkeys(("entropy", "entropy_end", "value_weight", "policy_scale"), _NOT_NEGATIVE),
+    **dict.fromkeys(("n", "entropy_steps", "target_period", "anneal_steps", "epochs", "minibatches"), _COUNT),
+    **dict.fromkeys(("episodes_per_update", "environments", "rollout"), _BATCH),
+    **dict.fromkeys(("embedding", "size", "head"), _WIDTH),
+    **dict.fromkeys(("model", "signals"), NOT_EMPTY),
+}
 
 
 def refuse_biased(agent: Agent, algorithm: Algorithm) -> None:
     """Refuse a critic without the history whose target bootstraps: E[V(s') | h] is not V(h), so the policy gradient is biased.
+
+    An agent without a memory has no history to give to its critic: with a partial signal it is V(o, i), and refused too. V(o), the
+    usual agent where the observation is the state, and V(o, s), sound for a policy that reacts to o alone, are not.
 
     Raises:
         UserError: unless `critic.allow_biased`, or the target is the Monte-Carlo return to a true end.
 
     Source: Baisero & Amato 2022, theorem 4.2; exact figures in tests/reference/test_unbiasedness.py.
     """
-    if agent.critic.history or agent.critic.allow_biased:
+    critic = agent.critic
+    memoryless = isinstance(agent.memory, FeedForward) and bool(critic.signals) and "state" not in critic.signals
+    if critic.allow_biased or (critic.history and not memoryless):
         return
     if isinstance(algorithm, A2C):
         bootstraps = algorithm.estimator != "monte-carlo" or algorithm.time_limit == "bootstrap"
@@ -23,38 +65,109 @@ def refuse_biased(agent: Agent, algorithm: Algorithm) -> None:
     else:
         bootstraps, fix = True, "A2C with Monte-Carlo returns"
     if bootstraps:
+        what, keep = ("critic.history=False", "keep critic.history=True")
+        if critic.history:
+            what, keep = f"memory FeedForward() and critic.signals={critic.signals}", "give the agent a memory, as in GRU(128)"
         raise UserError(
-            "critic.history=False with a bootstrapped target gives a biased policy gradient (the value of a state or signal alone "
-            f"is not the value of the history); keep critic.history=True, use {fix}, or set critic.allow_biased=True to study the bias"
+            f"{what} with a bootstrapped target gives a biased policy gradient (the value of a state or signal alone "
+            f"is not the value of the history); {keep}, use {fix}, or set critic.allow_biased=True to study the bias"
         )
 
 
-def refuse_impossible(algorithm: Algorithm) -> None:
+def refuse_impossible(algorithm: Algorithm, agent: Agent | None = None) -> None:
     """Settings that no run could honour.
 
     Raises:
         UserError: naming the field, its value and what is allowed.
     """
-
-    def need(condition: bool, field: str, value: object, allowed: str) -> None:
-        if not condition:
-            raise UserError(f"algorithm.{field} = {value!r}; it must be {allowed}")
-
-    need(0.0 <= algorithm.discount <= 1.0, "discount", algorithm.discount, "between 0 and 1")
-    need(0.0 <= algorithm.lambda_ <= 1.0, "lambda_", algorithm.lambda_, "between 0 and 1")
-    need(algorithm.learning_rate > 0.0, "learning_rate", algorithm.learning_rate, "above 0")
-    norm = algorithm.max_gradient_norm
-    need(norm is None or norm > 0.0, "max_gradient_norm", norm, "above 0, or None for no clipping")
-    if isinstance(algorithm, A2C):
-        need(algorithm.episodes_per_update >= 1, "episodes_per_update", algorithm.episodes_per_update, "at least 1")
-        need(algorithm.n >= 1, "n", algorithm.n, "at least 1")
-        need(algorithm.entropy_steps >= 1, "entropy_steps", algorithm.entropy_steps, "at least 1")
-        need(algorithm.target_period >= 1, "target_period", algorithm.target_period, "at least 1")
+    refuse_values(algorithm, "algorithm.")
     if isinstance(algorithm, PPO):
-        need(algorithm.environments >= 1, "environments", algorithm.environments, "at least 1")
-        need(algorithm.rollout >= 1, "rollout", algorithm.rollout, "at least 1")
-        need(algorithm.epochs >= 1, "epochs", algorithm.epochs, "at least 1")
-        need(algorithm.clip > 0.0, "clip", algorithm.clip, "above 0")
         m = algorithm.minibatches
-        divides = m >= 1 and algorithm.environments % m == 0
-        need(divides, "minibatches", m, f"a divisor of environments = {algorithm.environments}")
+        if algorithm.environments % m != 0:
+            raise UserError(f"algorithm.minibatches = {m!r}; it must be a divisor of environments = {algorithm.environments}")
+        if algorithm.environments * algorithm.rollout > 2**27:
+            raise UserError(
+                f"algorithm.rollout = {algorithm.rollout} with algorithm.environments = {algorithm.environments}; "
+                f"their product must be at most {2**27:,}, the most steps between two updates: lower either"
+            )
+    if agent is not None:
+        refuse_values(agent, "agent.")
+        twice = [name for name in agent.critic.signals if agent.critic.signals.count(name) > 1]
+        if twice:
+            raise UserError(f"agent.critic.signals = {agent.critic.signals!r}; it must name {twice[0]!r} once")
+
+
+def refuse_values(settings: Any, path: str = "", ranges: Mapping[str, Range] = RANGES) -> None:
+    """Refuse settings, and settings inside them, that are of another kind than declared or out of range.
+
+    Args:
+        settings: a dataclass.
+        path: what to put before the names of its fields, as in "agent.".
+        ranges: what fields may hold, by name.
+
+    Raises:
+        UserError: naming the field, its value and what is allowed.
+    """
+    hints = typing.get_type_hints(type(settings))
+    for field in dataclasses.fields(settings):
+        name, value = f"{path}{field.name}", getattr(settings, field.name)
+        refuse_kind(hints[field.name], value, name)
+        if dataclasses.is_dataclass(value):
+            refuse_values(value, f"{name}.", ranges)
+        elif field.name in ranges and value is not None:
+            allowed, holds = ranges[field.name]
+            if not all(map(holds, value if isinstance(value, tuple | list) else (value,))):
+                raise UserError(f"{name} = {value!r}; it must be {allowed}{', each' if isinstance(value, tuple | list) else ''}")
+
+
+def refuse_kind(hint: Any, value: Any, name: str) -> None:
+    """Refuse a value that is not what its field is declared to hold.
+
+    Args:
+        hint: the field's type: a plain one, a dataclass, Literal, `tuple[..., ...]`, `dict[str, Any]`, or a union of these.
+        value: what the user gave.
+        name: what to call the field.
+
+    Raises:
+        UserError: naming the field, its value and what is allowed.
+    """
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value not in arguments:
+            raise unknown(f"value of {name}", str(value), map(str, arguments))
+    elif origin in (Union, types.UnionType):
+        kinds = [kind for kind in arguments if kind is not type(None)]
+        if len(kinds) == 1:
+            if value is not None:
+                refuse_kind(kinds[0], value, name)
+        elif not isinstance(value, tuple(kinds)):
+            raise _of_another_kind(name, value, "one of " + ", ".join(f"{kind.__name__}()" for kind in kinds))
+    elif origin is tuple:
+        if not isinstance(value, tuple | list):
+            raise _of_another_kind(name, value, f"a tuple, as in ({value!r},)")
+        for k, entry in enumerate(value):
+            refuse_kind(arguments[0], entry, f"{name}[{k}]")
+    elif origin is dict:
+        if not isinstance(value, dict):
+            raise _of_another_kind(name, value, "a dictionary")
+        for key, entry in value.items():
+            if not (isinstance(key, str) and _plain(entry)):
+                raise _of_another_kind(f"{name}[{key!r}]", entry, "a name with a number, a string, a truth value, or a list of these")
+    elif hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**1023:
+        pass  # a whole number will do, where a float can hold it
+    elif not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        exact = f", as in {int(value)}" if hint is int and isinstance(value, float) and value.is_integer() else ""
+        raise _of_another_kind(name, value, f"of type {hint.__name__}{exact}")
+
+
+def _plain(value: Any) -> bool:
+    """Whether a file of settings can hold it."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _plain(entry) for key, entry in value.items())
+    return all(map(_plain, value)) if isinstance(value, tuple | list) else type(value) in (bool, int, float, str)
+
+
+def _of_another_kind(name: str, value: Any, allowed: str) -> UserError:
+    shown = f"{type(value).__name__}(...)" if dataclasses.is_dataclass(value) and not isinstance(value, type) else repr(value)
+    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+    return UserError(f"{name} = {' '.join(shown.split())}; it must be {allowed}")

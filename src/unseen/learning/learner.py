@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
 from unseen.agents.build import ActorCritic, build
-from unseen.agents.normalise import Running
+from unseen.agents.normalise import ReturnScale
 from unseen.agents.settings import Agent
 from unseen.learning import a2c, ppo
 from unseen.learning.guard import refuse_biased, refuse_impossible
@@ -53,7 +53,7 @@ def make_learner(
     Raises:
         UserError: for a biased or impossible construction, an unknown signal or level, an unsupported space.
     """
-    refuse_impossible(algorithm)
+    refuse_impossible(algorithm, agent)
     refuse_biased(agent, algorithm)
     if reset_pool and reset_pool < 64:
         raise ValueError(f"reset_pool = {reset_pool}; it must be 0 or at least 64 (4,096 or more where levels could be memorised)")
@@ -115,7 +115,7 @@ def initial_state(model: ActorCritic, algorithm: Algorithm, key: PRNGKeyArray, s
     else:
         target, optimiser = (), ppo.optimiser(algorithm).init((actor, critic))
         critic_carry = critic.initial(algorithm.environments)
-        returns = Running.fresh(()) if algorithm.normalise_returns else ()
+        returns = ReturnScale.fresh(algorithm.environments) if algorithm.normalise_returns else ()
     sums = {name: jnp.zeros((), jnp.float32) for name in LOSSES}
     return TrainState(
         model, target, optimiser, source, (), critic_carry, (), returns, key, zero, zero, zero, EpisodeLog.empty(), sums, zero, zero, zero

@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Bool, Float
 
 from unseen.agents.build import ActorCritic
+from unseen.agents.normalise import ReturnScale
 from unseen.learning import optimise, returns
 from unseen.learning.rollout import Slots
 from unseen.learning.settings import PPO
@@ -97,7 +98,7 @@ def prepared(settings: PPO, agent: ActorCritic, slots: Slots, actor_carry: Any, 
 def learn(settings: PPO, state: TrainState, slots: Slots, actor_carry: Any) -> TrainState:
     """Epochs of minibatches on one rollout whose actor carry at the first slot was `actor_carry`."""
     env_steps = state.env_steps + jnp.sum(slots.valid.astype(jnp.int32))
-    scale = state.returns.deviation if isinstance(state.returns, eqx.Module) else jnp.ones((), jnp.float32)
+    scale = state.returns.deviation if isinstance(state.returns, ReturnScale) else jnp.ones((), jnp.float32)
     perceived = slots._replace(seen=state.agent.perceived(slots.seen))
     critic_after, batch = prepared(settings, state.agent, perceived, actor_carry, state.critic_carry, scale)
     rate = settings.learning_rate
@@ -110,7 +111,7 @@ def learn(settings: PPO, state: TrainState, slots: Slots, actor_carry: Any) -> T
     def minibatch(carry: tuple[Any, Any], batch: Sequences) -> tuple[tuple[Any, Any], dict[str, Array]]:
         parameters, adam_state = carry
         gradients, losses = eqx.filter_grad(loss, has_aux=True)(parameters, batch, settings)
-        losses["gradient_norm"] = optax.tree.norm(gradients)
+        losses["gradient_norm"] = optimise.norm(gradients)
         return optimise.step(adam, parameters, gradients, adam_state, -rate), losses
 
     def epoch(carry: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], dict[str, Array]]:
@@ -131,7 +132,9 @@ def learn(settings: PPO, state: TrainState, slots: Slots, actor_carry: Any) -> T
         optimiser=adam_state,
         critic_carry=critic_after,
         before=(batch.seen, actor_carry, state.critic_carry) if settings.carries == "recomputed" else (),
-        returns=state.returns.updated(slots.discounted, slots.valid) if isinstance(state.returns, eqx.Module) else (),
+        returns=state.returns.updated(slots.reward, slots.seen.start[:-1], slots.valid, settings.discount)
+        if isinstance(state.returns, ReturnScale)
+        else (),
         key=key,
         env_steps=env_steps,
         updates=state.updates + 1,

@@ -42,7 +42,8 @@ class Generated(eqx.Module):
 
 
 class Pool(eqx.Module):
-    """A deck of levels dealt in order, redrawn in order at a seventh of the pace: no entry serves more than 8 times.
+    """A deck of levels dealt in order, redrawn in order at a seventh of the pace: no entry serves more than 8 times, as long as
+    one update begins no more episodes than the deck has entries (once more for every further deck that it goes through).
 
     Where an environment has `respawn(key, state, params) -> (observation, state)`, goal and start are redrawn at every use.
     Between updates `refreshed` redraws what is owed, in blocks of `block` entries.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from unseen.agents.build import ActorCritic
-from unseen.agents.normalise import Running
+from unseen.agents.normalise import ReturnScale
 from unseen.learning.rollout import Lanes, Slots
 
 RECENT = 100  # episodes that "return" averages over, as in the published curves
@@ -66,7 +66,7 @@ class TrainState(NamedTuple):
     lanes: Lanes | tuple[()]  # environments that run on between updates, or () when each update plays whole episodes
     critic_carry: Any
     before: Any  # the rollout before, where carries are recomputed from it, or ()
-    returns: Running | tuple[()]  # of discounted returns, where rewards are scaled by them
+    returns: ReturnScale | tuple[()]  # where rewards are scaled by the deviation of returns
     key: PRNGKeyArray
     env_steps: Int[Array, ""]
     copied_at: Int[Array, ""]  # environment steps at the last copy into the target

@@ -29,10 +29,20 @@ def comparison(runs: Sequence[RunSummary], title: str = "") -> Section:
     blocks: list[Block] = [Text(f"No episode has finished yet in: {', '.join(silent)}.", "soft")] if silent else []
     if not measured:
         return Section(title, blocks)
+    # One span for all: an area that leaves out the first steps of one run only would flatter that run.
+    start = max(float(curves.env_steps[0]) for _, curves in measured)
     stop = min(float(curves.env_steps[-1]) for _, curves in measured)
-    curves = {run.label: learning_curves(run.metrics, RETURN, stop=stop) for run, _ in measured}
+    if start > stop:
+        blocks.append(Text("These runs have no environment steps in common over which they could be compared."))
+        return Section(title, blocks)
+    curves = {run.label: learning_curves(run.metrics, RETURN, start=start, stop=stop) for run, _ in measured}
     first = measured[0][0]
-    blocks.append(Text(f"All runs are judged at {number(stop)} environment steps, the most that every one of them has reached."))
+    blocks.append(
+        Text(
+            f"All runs are judged at {number(stop)} environment steps, the most that every one of them has reached, "
+            f"and their areas begin at {number(start)}, where the last of them has its first value."
+        )
+    )
     blocks.append(curves_figure(curves, "return", first.references, None))
     finals = {label: summary_interval(each.final()) for label, each in curves.items()}
     scores = {name: score(reference)[0] for name, reference in first.references.items()}

@@ -56,11 +56,13 @@ def metric_names(metrics: pl.DataFrame) -> list[str]:
     return metrics["metric"].unique().sort().to_list()
 
 
-def learning_curves(metrics: pl.DataFrame, metric: str, *, points: int = 120, stop: int | float | None = None) -> Curves:
+def learning_curves(
+    metrics: pl.DataFrame, metric: str, *, points: int = 120, start: int | float | None = None, stop: int | float | None = None
+) -> Curves:
     """Put the curves of all seeds on one grid, linearly interpolated, over the steps that every seed has reached.
 
-    The grid runs from the step at which the last seed has its first value to the step at which the first seed ends (or to
-    `stop`); nothing is extrapolated beyond a seed's last record. "return" is logged as a moving average over 100 episodes, so
+    The grid runs from the step at which the last seed has its first value (or from `start`) to the step at which the first seed
+    ends (or to `stop`); nothing is extrapolated beyond a seed's last record. "return" is logged as a moving average over 100 episodes, so
     no further smoothing is done.
 
     Args:
@@ -68,7 +70,7 @@ def learning_curves(metrics: pl.DataFrame, metric: str, *, points: int = 120, st
             steps of a seed (a run that was resumed) the last row counts.
         metric: which one.
         points: at most this many grid points; never more than the longest seed has records.
-        stop: environment steps at which to end, to compare runs over the same span.
+        start, stop: environment steps between which to stay, to compare runs over the same span.
 
     Raises:
         UserError: a column or the metric is missing, or no seed has a finite value of it.
@@ -88,7 +90,8 @@ def learning_curves(metrics: pl.DataFrame, metric: str, *, points: int = 120, st
     values = [group["value"].to_numpy().astype(float) for group in by_seed.values()]
     last = min(s[-1] for s in steps)
     last = last if stop is None else min(last, stop)
-    first = min(max(s[0] for s in steps), last)
+    first = max(s[0] for s in steps)
+    first = min(first if start is None else max(first, start), last)
     count = min(points, max(len(s) for s in steps)) if last > first else 1
     grid = np.linspace(first, last, count) if count > 1 else np.array([last])
     on_grid = np.stack([np.interp(grid, s, v) for s, v in zip(steps, values)])

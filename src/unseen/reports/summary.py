@@ -36,7 +36,7 @@ class ReportableRun(Protocol):
         ...
 
     def bounds(self) -> tuple[Number, Number] | None:
-        """Lower and upper bound on the optimal discounted return."""
+        """Lower and upper bound on the optimal value of what the metric "discounted_return" is the mean of."""
         ...
 
     def frames(self) -> Sequence[tuple[np.ndarray, str]]:
@@ -70,7 +70,7 @@ class RunSummary:
     """Player -> mean undiscounted return, or (mean, standard error)."""
 
     bounds: tuple[Number, Number] | None = None
-    """Lower and upper bound on the optimal discounted return."""
+    """Lower and upper bound on the optimal discounted return: the experiment's discount, episodes cut as the run's are."""
 
     discounted_references: Mapping[str, Reference] = field(default_factory=dict)
     """Player -> mean return under the experiment's discount."""

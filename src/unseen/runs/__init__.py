@@ -7,6 +7,7 @@ _HOMES = {
     "directory": "",
     "metrics": "",
     "sinks": "",
+    "sources": "",
     "versions": "",
     "Checkpoint": "unseen.runs.checkpoints",
     "CheckpointError": "unseen.runs.tensors",

@@ -1,6 +1,7 @@
 """A run directory: everything one experiment needs to be read, resumed and run again.
 
 experiment.toml   metrics/part-*.parquet   checkpoints/   episodes/   versions.json   report.html
+environment.pomdp   environment.json   where the environment is a file; see `unseen.runs.sources`
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from unseen.errors import UserError
-from unseen.runs import checkpoints, metrics
+from unseen.runs import checkpoints, metrics, sources
 from unseen.runs.differences import first_difference
 from unseen.runs.files import local_path, make_directory, remove_leftovers, write_atomic, writing
 from unseen.runs.lock import lock
@@ -24,6 +25,8 @@ from unseen.runs.lock import lock
 _EXPERIMENT = "experiment.toml"
 _VERSIONS = "versions.json"
 _LOCK = ".lock"
+_OURS = (_EXPERIMENT, _VERSIONS, "metrics", "checkpoints", "episodes", sources.COPY, sources.RECORD)
+_WRITTEN = (*_OURS, "report.html", "tensorboard")  # what is written into a run directory, by whomever
 
 
 class RunDirectory:
@@ -48,7 +51,13 @@ class RunDirectory:
 
     @classmethod
     def create(
-        cls, path: str | os.PathLike[str], experiment_toml: str, versions: Mapping[str, Any] | None = None, *, ignore: Collection[str] = ()
+        cls,
+        path: str | os.PathLike[str],
+        experiment_toml: str,
+        versions: Mapping[str, Any] | None = None,
+        *,
+        ignore: Collection[str] = (),
+        source: sources.Source | None = None,
     ) -> RunDirectory:
         """Make a run directory, or take up the one that holds the same experiment; no other process may write to it until `close`.
 
@@ -57,21 +66,26 @@ class RunDirectory:
             experiment_toml: the complete experiment.
             versions: what `versions.collect` gave; a change since the last start is added, not written over.
             ignore: dotted fields that may differ, as in `("env_steps",)` when extending; the new values are kept.
+            source: the file the environment is made of; copied when the run begins, and the same ever after.
 
         Raises:
-            UserError: when the directory holds something else, naming the first field that differs, or is in use.
+            UserError: when the directory holds something else, naming the first field that differs, or is in use, or has links
+                that would have us write outside of it.
             DiskFull: when there is no room.
         """
         folder = local_path(path)
         wanted = _parse(experiment_toml, "the experiment")
         _refuse_foreign(folder)
         make_directory(folder)
+        _refuse_ways_out(folder)
         release = lock(folder / _LOCK)
         try:
             remove_leftovers(folder)
             _refuse_other_experiment(folder, wanted, ignore)
             for name in ("metrics", "checkpoints", "episodes"):
                 make_directory(folder / name)
+            if source is not None:
+                sources.keep(folder, source)
             _add_versions(folder / _VERSIONS, versions or {})
             text = experiment_toml.encode()
             file = folder / _EXPERIMENT
@@ -178,13 +192,24 @@ def _read_experiment(folder: Path) -> dict[str, Any]:
 
 def _refuse_foreign(folder: Path) -> None:
     """Refuse a folder that holds anything but a run; what a start killed before `experiment.toml` left is fine."""
-    ours = {_EXPERIMENT, _VERSIONS, _LOCK, "metrics", "checkpoints", "episodes"}
-    if not folder.is_dir() or (folder / _EXPERIMENT).exists():
-        return
     with writing(folder):
-        foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in ours and not entry.name.startswith("."))
+        if not folder.is_dir() or (folder / _EXPERIMENT).exists():
+            return
+        foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in _OURS and not entry.name.startswith("."))
     if foreign:
         raise UserError(f"{folder} is not empty and not a run directory (it holds {foreign[0]!r}); choose another directory")
+
+
+def _refuse_ways_out(folder: Path) -> None:
+    """Refuse links that lead out of the folder: resuming a stranger's run must not touch files elsewhere."""
+    for name in _WRITTEN:
+        entry = folder / name
+        target = Path(os.path.realpath(entry))
+        if entry.is_symlink() and not target.is_relative_to(os.path.realpath(folder)):
+            raise UserError(
+                f"{entry} is a link that leads out of the run directory, to {target}; "
+                "put what it leads to in its place, or choose another directory"
+            )
 
 
 def _refuse_other_experiment(folder: Path, wanted: Mapping[str, Any], ignore: Collection[str]) -> None:

@@ -18,6 +18,7 @@ TEMPORARY = ".unfinished-"  # leftovers of killed writers start with this; reade
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_SUCH_PLACE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.ELOOP}
 
 
 class DiskFull(UserError):
@@ -49,6 +50,8 @@ def writing(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in _NO_PERMISSION:
             raise UserError(f"cannot write {path}: {error.strerror}; choose a directory you may write to") from error
+        if error.errno in _NO_SUCH_PLACE:
+            raise UserError(f"cannot write {path}: {error.strerror}; choose another name") from error
         raise
 
 

@@ -122,9 +122,11 @@ def test_a_worker_that_died_in_a_reset_of_others_truncates_a_step_later(batch):
     observation, _ = env.reset([3, 0], np.array([True, False]))
     assert env.restarts == 1
     assert observation["seed"][:, 0].tolist() == [3, 24]
+    assert not env.supports_save
     with pytest.raises(EnvironmentCrash, match="step once before saving"):
         env.save()
     step = env.step(np.zeros(2, int))
+    assert env.supports_save
     assert step.truncated.tolist() == [False, True]
     assert step.observation["inner.time"].tolist() == [1, 1]
     with pytest.raises(EnvironmentCrash, match="2 worker processes have died, 1 may; the last one ended with exit code 7"):

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tabular_strategies import arguments, joint_table
+from tabular_strategies import arguments, assert_same, joint_table
 
 from unseen.environments import check_environment, make, tabular
 from unseen.environments.contract import Environment
-from unseen.environments.tabular import TabularEnvironment, TabularPOMDP, heavenhell, parse_pomdp, random_value, shopping, tiger
+from unseen.environments.tabular import TabularEnvironment, TabularPOMDP, heavenhell, parse_pomdp, random_value, shopping, table_of, tiger
 from unseen.environments.tabular.outcomes import draw, outcomes_of
 from unseen.errors import UserError
 
@@ -210,17 +210,65 @@ def test_references_are_cut_at_the_time_limit() -> None:
     short = TabularEnvironment(heavenhell(3), "heavenhell", 14).references("train")
     assert short.perfect_memory is not None
     assert short.oracle is not None
-    assert (short.perfect_memory.mean, short.oracle.mean) == (0.0, pytest.approx(1.0))
+    assert (short.perfect_memory.mean, short.oracle.mean) == (pytest.approx(0.0, abs=1e-12), pytest.approx(1.0))
+    assert short.discounted["optimal upper bound"][1].mean == pytest.approx(0.0, abs=1e-12)
 
 
-def test_a_file_without_discount_has_references_without_bounds() -> None:
+def test_the_perfect_memory_of_each_score_maximises_that_score() -> None:
+    """A payment of 1 at once, or of 2 after a step that pays nothing: discount 0.4 takes the first, no discount the second."""
+    transition = np.zeros((2, 3, 3))
+    transition[:, 0], transition[:, 1], transition[:, 2] = [[0, 0, 1], [0, 1, 0]], [0, 0, 1], [0, 0, 1]
+    reward = np.array([[1.0, 2.0, 0.0], [0.0, 2.0, 0.0]])
+    pomdp = TabularPOMDP.from_tables(transition, np.ones((2, 3, 1)), reward, np.array([1.0, 0.0, 0.0]), discount=0.4)
+    scores = TabularEnvironment(pomdp, time_limit=5).references("train")
+    assert scores.perfect_memory is not None
+    assert scores.perfect_memory.mean == pytest.approx(2.0)
+    assert scores.discounted["perfect_memory"] == (0.4, scores.discounted["perfect_memory"][1])
+    assert scores.discounted["perfect_memory"][1].mean == pytest.approx(1.0)
+
+
+def test_a_perfect_memory_that_was_not_found_has_no_score(monkeypatch: pytest.MonkeyPatch) -> None:
+    from unseen.environments.tabular import environment
+
+    monkeypatch.setattr(environment, "bounds_within", lambda *_, **__: (1.0, 3.0))
+    scores = TabularEnvironment(tiger(), "tiger", 3).references("train")
+    assert scores.perfect_memory is None
+    assert {n: s.mean for n, (_, s) in scores.discounted.items() if n.startswith("optimal")} == {
+        "optimal lower bound": 1.0,
+        "optimal upper bound": 3.0,
+    }
+    assert "perfect_memory" not in scores.discounted
+
+
+def test_a_file_without_discount_has_undiscounted_references() -> None:
     scores = TabularEnvironment(TabularPOMDP.from_tables(tiger().transition, tiger().observation, tiger().reward), "tiger", 3).references(
         "train"
     )
     assert scores.random is not None
     assert scores.random.mean == pytest.approx(3 * (-1.0 - 45.0 - 45.0) / 3)
-    assert scores.perfect_memory is None
+    assert scores.perfect_memory is not None
+    assert scores.perfect_memory.mean == pytest.approx(2.72)  # listen twice, and open where both agree: 0.745 x 6.678 - 0.255 - 2
     assert not scores.discounted
+
+
+@pytest.mark.parametrize(
+    ("environment", "table"),
+    [(make("heavenhell-2"), heavenhell(2)), (make("shopping-3"), shopping(3)), (TabularEnvironment(tiger()), tiger())],
+    ids=["heavenhell", "shopping", "tiger"],
+)
+def test_environments_that_are_tables(environment: Any, table: TabularPOMDP) -> None:
+    """With the same numbers of symbols, but for the first observation, and the same states."""
+    found = table_of(environment)
+    assert found is not None
+    assert_same(found, table)
+    params = environment.levels["train"][0][1]
+    assert (environment.action_space(params).n, environment.observation_space(params).n - 1) == (table.shape[0], table.shape[2])
+    assert environment.signal_spaces(params)["state"].n == table.shape[1]
+
+
+def test_environments_that_are_no_tables() -> None:
+    assert table_of(make("car-flag")) is None
+    assert table_of(make("shopping-13")) is None
 
 
 def test_random_play_gets_what_dynamic_programming_says() -> None:

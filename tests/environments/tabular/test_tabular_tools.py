@@ -121,14 +121,14 @@ def test_both_bounds_hold_at_every_belief_after_a_search(drawn: dict[str, Any], 
     from unseen.environments.tabular import bounds
 
     pomdp = TabularPOMDP.from_tables(**drawn)
-    search = bounds._Search(pomdp, GAMMA)
+    search = bounds.Search(pomdp, GAMMA)
     for _ in range(3):
         search.trial(1e-3, lambda: False)
     belief = data.draw(distributions(pomdp.shape[1]))
     support = np.flatnonzero(belief)
     exact = optimum(pomdp, GAMMA, DEPTH, belief)
-    assert search.upper.value(support, belief[support]) >= exact - TAIL - 1e-9
-    assert search.lower.best(support, belief[support])[1] <= exact + TAIL + 1e-9
+    assert search.stages[0].upper.value(support, belief[support]) >= exact - TAIL - 1e-9
+    assert search.stages[0].lower.best(support, belief[support])[1] <= exact + TAIL + 1e-9
 
 
 @given(arguments(most=3, discount=0.9))
@@ -175,6 +175,30 @@ def test_without_a_discount_below_one_there_is_no_value(discount: float) -> None
 
 def test_a_discount_of_zero_is_one_step() -> None:
     assert tiger().optimal_value_bounds(discount=0.0) == (-1.0, -1.0)
+
+
+def test_rows_that_are_a_little_off_are_normalised_so_that_no_lower_bound_is_above_the_value() -> None:
+    """Reward 1 in every step at discount 0.99 is worth 100, however the probabilities were rounded."""
+    shape = {"reward": np.ones((1, 3)), "discount": 0.99}
+    for factor in (1.00009, 0.99991):
+        pomdp = TabularPOMDP.from_tables(factor * np.full((1, 3, 3), 1 / 3), np.full((1, 3, 2), factor / 2), **shape)
+        lower, upper = pomdp.optimal_value_bounds(gap=1e-6)
+        assert lower - 1e-6 <= 100 <= upper + 1e-6
+        assert upper - lower <= 1e-6
+        assert pomdp.optimal_value_bounds(horizon=50)[1] == pytest.approx((1 - 0.99**50) / 0.01)
+    off = TabularPOMDP.from_tables(np.full((1, 3, 3), 1 / 3), np.full((1, 3, 2), 0.5), start=np.full(3, 0.33331), **shape)
+    assert off.start.sum() == pytest.approx(1, abs=1e-15)
+    assert solve(off, gap=1e-3).policy.simulate(2, horizon=3).undiscounted.tolist() == [3.0, 3.0]
+
+
+@pytest.mark.parametrize("entry", [1.0002, 0.9998, np.nan])
+def test_rows_that_are_further_off_are_named(entry: float) -> None:
+    transition = np.eye(2)[None].copy()
+    transition[0, 1, 1] = entry
+    with pytest.raises(UserError, match="action 'go', state '1' sum to"):
+        TabularPOMDP.from_tables(transition, np.ones((1, 2, 1)), np.zeros((1, 2)), action_names=["go"])
+    with pytest.raises(UserError, match="start probabilities sum to"):
+        TabularPOMDP.from_tables(np.eye(2)[None], np.ones((1, 2, 1)), np.zeros((1, 2)), start=np.array([0.0, entry]))
 
 
 def test_the_search_stops_when_the_time_is_up() -> None:

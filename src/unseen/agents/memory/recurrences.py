@@ -2,7 +2,7 @@
 
 A scan differentiated as it stands adds an outer product to the weight gradient at every step. Here the backward scan only
 carries the gradient of the state; the gates' gradients of all steps meet the states in one matrix product at the end.
-tests/agents/memory/test_recurrences.py holds both against the plain differentiated cell.
+tests/agents/test_recurrences.py holds both against the plain differentiated cell.
 """
 
 from __future__ import annotations

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import gymnasium
@@ -25,10 +28,35 @@ _PACKAGES = {
     "AdroitHand": ("gymnasium_robotics", "gymnasium-robotics"),
 }
 
+_modules_may_be_imported: ContextVar[bool] = ContextVar("modules_may_be_imported", default=True)
+
+
+@contextmanager
+def module_imports(allowed: bool) -> Generator[None]:
+    """Inside, an id "module:ID" imports its module only where `allowed`; an id read from a file must not: it may be a stranger's.
+
+    A context and not an argument: an option of an environment can name another environment, which must be refused as well.
+    One inside another can only forbid.
+    """
+    token = _modules_may_be_imported.set(allowed and _modules_may_be_imported.get())
+    try:
+        yield
+    finally:
+        _modules_may_be_imported.reset(token)
+
 
 def find(identifier: str) -> None:
-    """Make sure Gymnasium knows the id, importing the package that registers it where we know which."""
+    """Make sure Gymnasium knows the id, importing the package that registers it where we know which.
+
+    Raises:
+        UserError: an unknown id, a missing package, or a module that must not be imported here.
+    """
     module, _, rest = identifier.rpartition(":")
+    if module and not _modules_may_be_imported.get() and sys.modules.get(module) is None:
+        raise UserError(
+            f"Gymnasium environment {identifier!r} is named in a file and would run the code of the module {module!r}; "
+            f"import {module} first, or trust the file: unseen.load(..., trust=True), --trust on the command line"
+        )
     known = next((found for prefix, found in _PACKAGES.items() if identifier.startswith(prefix)), None)
     if rest.startswith("unseen/"):
         from unseen.environments.adapters.registration import register_all

@@ -121,7 +121,7 @@ class HostBatch:
     def render(self) -> np.ndarray | None:
         """A picture of the first environment, uint8 RGB, where it was made with render_mode="rgb_array"; None otherwise."""
         env = self._envs[0]
-        picture = env.render() if env.render_mode == "rgb_array" else None
+        picture = self._guard(0, env.render) if env.render_mode == "rgb_array" else None
         return None if picture is None else np.asarray(picture, np.uint8)
 
     def save(self) -> dict[str, np.ndarray]:

@@ -41,7 +41,11 @@ class ExternalEnvironment(Protocol):
     action_space: gymnasium.Space[Any]
     signal_spaces: Mapping[str, gymnasium.Space[Any]]
     dropped: tuple[str, ...]  # observation entries left out, each with the reason
-    supports_save: bool
+
+    @property
+    def supports_save(self) -> bool:
+        """Whether `save` may be called now."""
+        ...
 
     def reset(self, seeds: Sequence[int] | np.ndarray, mask: np.ndarray | None = None) -> tuple[Observations, Mapping[str, np.ndarray]]:
         """Reset the environments where `mask` (bool, shape (num_envs,)) is True with their entry of `seeds`; return the whole batch."""

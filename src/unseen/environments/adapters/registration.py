@@ -57,6 +57,7 @@ def make_single(
     from unseen.environments.adapters.single import to_gymnasium
     from unseen.environments.registry import make
 
+    _refuse_external(name)
     return to_gymnasium(make(name, **options), level, seed, render_mode)
 
 
@@ -73,7 +74,16 @@ def make_vector(
     from unseen.environments.adapters.vector import to_gymnasium_vector
     from unseen.environments.registry import make
 
+    _refuse_external(name)
     return to_gymnasium_vector(make(name, **options), num_envs, level, autoreset_mode, seed, render_mode)
+
+
+def _refuse_external(name: str) -> None:
+    """An external environment is a Gymnasium one already; naming one in an option of ours could only serve to import its module."""
+    if name.startswith("gym:"):
+        from unseen.errors import UserError
+
+        raise UserError(f"name = {name!r}; 'unseen/' ids hold environments of this package: call gymnasium.make({name[4:]!r}) instead")
 
 
 def register_on_import() -> None:

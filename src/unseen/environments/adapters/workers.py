@@ -37,7 +37,7 @@ class WorkerBatch:
         facts, *_ = [self._answer(w) for w in range(workers)]
         self.observation_space, self.action_space = facts["observations"], facts["actions"]
         self.signal_spaces: Mapping[str, gymnasium.Space[Any]] = facts["signals"]
-        self.dropped, self.horizon, self.supports_save = facts["dropped"], facts["horizon"], facts["supports_save"]
+        self.dropped, self.horizon, self._saves = facts["dropped"], facts["horizon"], facts["supports_save"]
         self._masks = None if facts["mask"] is None else np.repeat(facts["mask"][:1], num_envs, axis=0)
         self._seen = _repeat(blank(self.observation_space), num_envs)
         self._told = {key: _repeat(blank(space), num_envs) for key, space in self.signal_spaces.items()}
@@ -81,6 +81,11 @@ class WorkerBatch:
     def action_mask(self) -> np.ndarray | None:
         """Legal actions of the current states, from `info["action_mask"]`."""
         return None if self._masks is None else self._masks.copy()
+
+    @property
+    def supports_save(self) -> bool:
+        """Whether `save` may be called now: an episode whose process has just died has no state to save."""
+        return self._saves and not self._lost.any()
 
     def save(self) -> dict[str, np.ndarray]:
         """As `HostBatch.save`, in the same form: a batch of any number of workers, or none, can load it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -15,13 +17,22 @@ class AlphaVectors:
 
     It starts from the plans that repeat one action for ever (Hauskrecht 1997). Only vectors that another one beats at
     every state are dropped, so the bound never falls and following each vector's action is worth at least the bound.
+
+    Args:
+        plans: values of one plan for each action, to start from instead.
+        after: the vectors that hold one step later; by default these themselves, as there is no step limit.
     """
 
-    def __init__(self, pomdp: TabularPOMDP, discount: float) -> None:
+    def __init__(
+        self, pomdp: TabularPOMDP, discount: float, plans: Float[np.ndarray, "A S"] | None = None, after: AlphaVectors | None = None
+    ) -> None:
         self.pomdp, self.discount = pomdp, discount
+        self._after = self if after is None else after
         actions, states, _ = pomdp.shape
-        self._joint = [j.keep(~pomdp.terminal[a, j.state]) for a, j in enumerate(pomdp.joint)]
-        self._vectors = _repeat_one_action(pomdp, discount)
+        self._joint: list[Joint] = (
+            [j.keep(~pomdp.terminal[a, j.state]) for a, j in enumerate(pomdp.joint)] if after is None else after._joint
+        )
+        self._vectors = _repeat_one_action(pomdp, discount) if plans is None else plans
         self._actions = np.arange(actions)
         self._count = actions
         self._prune_at = 4 * actions + 64
@@ -42,14 +53,14 @@ class AlphaVectors:
         return k, float(values[k])
 
     def add_backup(self, action: int, chosen: dict[int, int], default: int) -> None:
-        """Add the plan: take `action`, then follow vector chosen[o] after observation o (`default` after the others).
+        """Add the plan: take `action`, then follow the next step's vector chosen[o] after observation o (`default` after the others).
 
         alpha(s) = r(s,a) + discount sum_{s',o} P(s',o|s,a) [goes on] alpha_chosen(o)(s')
         """
-        joint: Joint = self._joint[action]
+        joint = self._joint[action]
         follow = np.full(self.pomdp.shape[2], default)
         follow[list(chosen)] = list(chosen.values())
-        gained = joint.probability * self._vectors[follow[joint.observation], joint.next_state]
+        gained = joint.probability * self._after.vectors[follow[joint.observation], joint.next_state]
         later = np.bincount(joint.state, weights=gained, minlength=len(self.states))
         self._append(self.pomdp.expected_reward[action] + self.discount * later, action)
 
@@ -74,6 +85,18 @@ class AlphaVectors:
             keep[k] = not (above & ~(equal & (np.flatnonzero(rivals) > k))).any()
         self._count = int(keep.sum())
         self._vectors[: self._count], self._actions[: self._count] = vectors[keep], actions[keep]
+
+
+def repeat_one_action_within(pomdp: TabularPOMDP, discount: float, horizon: int) -> Iterator[Float[np.ndarray, "A S"]]:
+    """Values of repeating each action with 0, 1, .., `horizon` steps left: alpha_a <- r_a + discount T_a alpha_a, from 0."""
+    actions, states, _ = pomdp.shape
+    moves = surviving(pomdp)
+    own = [moves[a * states : (a + 1) * states] for a in range(actions)]
+    value = np.zeros((actions, states))
+    yield value
+    for _ in range(horizon):
+        value = pomdp.expected_reward + discount * np.stack([move @ v for move, v in zip(own, value)])
+        yield value
 
 
 def _repeat_one_action(pomdp: TabularPOMDP, discount: float) -> Float[np.ndarray, "A S"]:

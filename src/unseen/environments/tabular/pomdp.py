@@ -26,6 +26,7 @@ class TabularPOMDP:
     """States s, actions a, observations o; T(s'|s,a), O(o|a,s') or O(o|a,s,s'), R(s,a,s',o), start b0(s), discount.
 
     Build one with `from_tables`, `read_pomdp` or a generator. Always in terms of reward: costs were negated on the way in.
+    Distributions that sum to 1 only within 1e-4 are normalised: the bounds and the draws are of one and the same problem.
 
     Attributes:
         transition_rows: T as a sparse matrix, shape (A*S, S); row a*S + s. A terminal row holds the start distribution.
@@ -66,8 +67,11 @@ class TabularPOMDP:
             bad = first_bad_row(rows)
             if bad is not None:
                 raise UserError(f"{what} probabilities of {self.row_name(what, bad)} sum to {rows[[bad]].sum():.6g}, not to 1")
-        if abs(self.start.sum() - 1.0) > TOLERANCE or (self.start < 0).any():
+        if not abs(self.start.sum() - 1.0) <= TOLERANCE or (self.start < 0).any():
             raise UserError(f"start probabilities sum to {self.start.sum():.6g}, not to 1")
+        object.__setattr__(self, "transition_rows", normalised(self.transition_rows))
+        object.__setattr__(self, "observation_rows", normalised(self.observation_rows))
+        object.__setattr__(self, "start", self.start / _divisors(self.start.sum(keepdims=True)))
 
     @classmethod
     def from_tables(
@@ -94,7 +98,7 @@ class TabularPOMDP:
             terminal: shape (A, S); True where the episode ends. The next state of such a row becomes a draw from `start`.
 
         Raises:
-            UserError: a shape that does not fit, or a row that does not sum to 1 (named).
+            UserError: a shape that does not fit, or a row that does not sum to 1 within 1e-4 (named); others are normalised.
         """
         transition, observation = np.asarray(transition, np.float64), np.asarray(observation, np.float64)
         if transition.ndim != 3 or observation.ndim not in (3, 4):
@@ -175,18 +179,24 @@ class TabularPOMDP:
         return replace(self, terminal=np.zeros_like(self.terminal))
 
     def optimal_value_bounds(
-        self, seconds: float | int = 60.0, gap: float | int = 1e-3, discount: float | None = None
+        self, seconds: float | int = 60.0, gap: float | int = 1e-3, discount: float | None = None, horizon: int | None = None
     ) -> tuple[float, float]:
-        """Bounds on the optimal discounted value at the start belief, no step limit: (lower, upper).
+        """Bounds on the optimal discounted value at the start belief: (lower, upper).
 
         Args:
             seconds: time after which the search stops with what it has.
             gap: upper - lower at which it stops earlier; the result is then the same on every run.
-            discount: instead of the file's; below 1.
+            discount: instead of the file's; below 1, or up to 1 with a horizon.
+            horizon: steps after which the episode is cut, as a run's episodes are; None: no step limit.
 
-        Source: Smith & Simmons 2005 (HSVI2); see `bounds.solve` for the policy behind the lower bound.
+        Source: Smith & Simmons 2005 (HSVI2); see `bounds.solve` for the policy behind the lower bound, and
+        `within.bounds_within` for the values within a horizon.
         """
         from unseen.environments.tabular.bounds import solve
+        from unseen.environments.tabular.within import bounds_within
+
+        if horizon is not None:
+            return bounds_within(self, horizon, seconds=seconds, gap=gap, discount=discount)
 
         solution = solve(self, seconds=seconds, gap=gap, discount=discount)
         return solution.lower, solution.upper
@@ -211,11 +221,23 @@ def row_words(action: str, state: str, what: str, origin: str | None = None) -> 
 
 def first_bad_row(rows: sparse.csr_array) -> int | None:
     """The first row that is not a probability distribution, or None."""
-    bad = np.abs(rows.sum(axis=1) - 1.0) > TOLERANCE
+    bad = ~(np.abs(rows.sum(axis=1) - 1.0) <= TOLERANCE)  # so that NaN is bad, too
     negative = rows.data < 0
     if negative.any():
         bad[np.repeat(np.arange(len(bad)), np.diff(rows.indptr))[negative]] = True
     return int(np.argmax(bad)) if bad.any() else None
+
+
+def normalised(rows: sparse.csr_array) -> sparse.csr_array:
+    """Rows that sum to 1; those that do already, but for the rounding of their sum, stay bit for bit what they were."""
+    divisors = _divisors(rows.sum(axis=1))
+    if (divisors == 1.0).all():
+        return rows
+    return sparse.csr_array((rows.data / np.repeat(divisors, np.diff(rows.indptr)), rows.indices, rows.indptr), shape=rows.shape)
+
+
+def _divisors(sums: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(sums - 1.0) > 1e-12, sums, 1.0)
 
 
 def _check_reward_axes(reward: np.ndarray, full: tuple[int, int, int, int]) -> None:

@@ -1,12 +1,13 @@
-"""Three problems of the literature as tables: tiger, heaven-hell-n and shopping-n."""
+"""Three problems of the literature as tables: tiger, heaven-hell-n and shopping-n; and which environments are tables."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
 import numpy as np
+from scipy import sparse  # pyright: ignore[reportMissingTypeStubs]
 
-from unseen.environments.tabular.pomdp import TabularPOMDP
+from unseen.environments.tabular.pomdp import TabularPOMDP, reduce_axes
 from unseen.errors import UserError
 
 
@@ -103,27 +104,51 @@ def shopping(n: int) -> TabularPOMDP:
     # query, left, right, up, down, buy: the agent's next cell
     moved = (agent, np.maximum(x - 1, 0) * n + y, np.minimum(x + 1, last) * n + y)
     moved = (*moved, x * n + np.minimum(y + 1, last), x * n + np.maximum(y - 1, 0), agent)
-    states = np.arange(cells * cells)
-    transition = np.zeros((6, len(states), len(states)))
-    observation = np.zeros((6, len(states), 2 * cells))
-    for action, cell in enumerate(moved):
-        transition[action, states, cell * cells + item] = 1.0
-        observation[action, states, agent if action else cells + item] = 1.0
+    states = len(agent)
     found = agent == item
-    reward = np.repeat(np.array([-2.0, -1.0, -1.0, -1.0, -1.0, -5.0])[:, None], len(states), axis=1)
+    reward = np.repeat(np.array([-2.0, -1.0, -1.0, -1.0, -1.0, -5.0])[:, None], states, axis=1)
     reward[5, found] = 10.0
-    terminal = np.zeros((6, len(states)), bool)
+    terminal = np.zeros((6, states), bool)
     terminal[5] = found
     start = np.where(agent == 0, 1.0 / cells, 0.0)
+    # As sparse rows from the beginning: dense ones would have 6 n^8 entries. Where the item is bought a new episode begins.
+    width = np.where(terminal.reshape(-1), cells, 1)
+    next_state = np.repeat(np.concatenate([cell * cells + item for cell in moved]), width)
+    ends = np.repeat(terminal.reshape(-1), width)
+    next_state[ends] = np.tile(np.flatnonzero(start), cells)
+    transition = sparse.csr_array(
+        (np.where(ends, 1.0 / cells, 1.0), next_state, np.concatenate([[0], np.cumsum(width)])), shape=(6 * states, states)
+    )
+    symbol = np.concatenate([cells + item, np.tile(agent, 5)])
+    observation = sparse.csr_array((np.ones(6 * states), symbol, np.arange(6 * states + 1)), shape=(6 * states, 2 * cells))
     corner = [f"{i // n}_{i % n}" for i in range(cells)]
-    return TabularPOMDP.from_tables(
+    return TabularPOMDP(
         transition,
         observation,
-        reward,
+        reduce_axes(reward[:, :, None, None]),
         start,
-        terminal=terminal,
-        discount=0.99,
-        state_names=[f"agent_{a}_item_{i}" for a in corner for i in corner],
+        terminal,
+        0.99,
+        state_names=tuple(f"agent_{a}_item_{i}" for a in corner for i in corner),
         action_names=("query", "left", "right", "up", "down", "buy"),
-        observation_names=[f"{who}_{cell}" for who in ("agent", "item") for cell in corner],
+        observation_names=tuple(f"{who}_{cell}" for who in ("agent", "item") for cell in corner),
     )
+
+
+def table_of(environment: object) -> TabularPOMDP | None:
+    """The tables that an environment plays from or is known to agree with, actions in the same order; None where there are none.
+
+    A shop of more than 12 x 12 has too many states for the exact tools.
+    """
+    from unseen.environments.navigation.heavenhell import HeavenHell
+    from unseen.environments.navigation.shopping import Shopping
+    from unseen.environments.tabular.environment import TabularEnvironment
+
+    # Not subclasses: those may change the rules.
+    if type(environment) is TabularEnvironment:
+        return environment.pomdp
+    if type(environment) is HeavenHell:
+        return heavenhell(environment.n)
+    if type(environment) is Shopping and environment.n <= 12:
+        return shopping(environment.n)
+    return None

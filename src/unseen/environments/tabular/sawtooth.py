@@ -12,14 +12,17 @@ from unseen.environments.tabular.upper import fast_informed_bound
 class Sawtooth:
     """V(b) <= min_i c.b + (v_i - c.b_i) min_{s: b_i(s) > 0} b(s) / b_i(s), and never above the fast informed bound.
 
+    Args:
+        informed: another fast informed bound, such as that for a number of steps left.
+
     Attributes:
         corners: c, upper bounds where the state is known, shape (S,).
 
     Source: Hauskrecht 2000, section 5.2.
     """
 
-    def __init__(self, pomdp: TabularPOMDP, discount: float) -> None:
-        self._informed = fast_informed_bound(pomdp, discount)
+    def __init__(self, pomdp: TabularPOMDP, discount: float, informed: Float[np.ndarray, "A S"] | None = None) -> None:
+        self._informed = fast_informed_bound(pomdp, discount) if informed is None else informed
         self.corners = self._informed.max(axis=0)
         self._known = np.zeros(0)  # v_i
         self._size = 0  # points in use; the arrays double when full

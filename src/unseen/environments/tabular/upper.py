@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from jaxtyping import Float
 from scipy import sparse  # pyright: ignore[reportMissingTypeStubs]
@@ -64,6 +66,29 @@ def fast_informed_bound(
     Source: Hauskrecht 2000, section 4.4.
     """
     gamma = checked_discount(pomdp, discount)
+    backup = _informed_backup(pomdp, gamma)
+    alpha = value_iteration(pomdp, gamma)
+    for _ in range(sweeps):
+        better = backup(alpha)
+        change = np.abs(alpha - better).max(initial=0.0)
+        alpha = np.minimum(alpha, better)
+        if change <= tolerance:
+            break
+    return alpha
+
+
+def fast_informed_bound_within(pomdp: TabularPOMDP, discount: float, horizon: int) -> Iterator[Float[np.ndarray, "A S"]]:
+    """The fast informed bound with 0, 1, .., `horizon` steps left: the same update, from 0."""
+    backup = _informed_backup(pomdp, discount)
+    alpha = np.zeros(pomdp.shape[:2])
+    yield alpha
+    for _ in range(horizon):
+        alpha = backup(alpha)
+        yield alpha
+
+
+def _informed_backup(pomdp: TabularPOMDP, gamma: float) -> Callable[[Float[np.ndarray, "A S"]], Float[np.ndarray, "A S"]]:
+    """alpha -> r(s,a) + gamma sum_o max_a' sum_s' T(s'|s,a) O(o|a,s,s') alpha_a'(s')"""
     actions, states, observations = pomdp.shape
     # One row per possible (a, s, o), over next states; terminal rows lead nowhere.
     row, column, data, owner = [], [], [], []
@@ -79,15 +104,12 @@ def fast_informed_bound(
     index = (np.concatenate(row), np.concatenate(column))
     reached = sparse.csr_array((np.concatenate(data), index), shape=(count, states))
     owners = np.concatenate(owner)
-    alpha = value_iteration(pomdp, gamma)
-    for _ in range(sweeps):
+
+    def backup(alpha: Float[np.ndarray, "A S"]) -> Float[np.ndarray, "A S"]:
         after = np.asarray(reached @ alpha.T).max(axis=1)
-        better = pomdp.expected_reward + gamma * np.bincount(owners, weights=after, minlength=actions * states).reshape(actions, states)
-        change = np.abs(alpha - better).max(initial=0.0)
-        alpha = np.minimum(alpha, better)
-        if change <= tolerance:
-            break
-    return alpha
+        return pomdp.expected_reward + gamma * np.bincount(owners, weights=after, minlength=actions * states).reshape(actions, states)
+
+    return backup
 
 
 def checked_discount(pomdp: TabularPOMDP, discount: float | None) -> float:
