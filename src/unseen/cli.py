@@ -163,7 +163,8 @@ def _resumed(directory: Path, command: Train) -> Any:
     wanted = replace(experiment, env_steps=command.extend) if command.extend else experiment
     with progress(wanted) as show:
         if command.extend is not None:
-            return extend(directory, command.extend, callbacks=[show], sinks=command.sinks)
+            # What may be imported was settled before: inside, trust can only be taken away.
+            return extend(directory, command.extend, trust=True, callbacks=[show], sinks=command.sinks)
         return unseen.train(experiment, directory, callbacks=[show], sinks=command.sinks)
 
 

@@ -215,7 +215,9 @@ class Run:
         """What a reader of the results must know."""
         notes = []
         if self._external:
-            notes.append("The environment runs outside the compiler: a resumed run starts new episodes, so it is not bitwise the same.")
+            notes.append(
+                "Stepped outside the compiler: unless it can be saved, a resumed PPO run starts new episodes and is not bitwise the same."
+            )
         agent = self.experiment.agent
         if not agent.critic.history:
             notes.append("The critic does not see the history: its bootstrapped targets bias the policy gradient.")

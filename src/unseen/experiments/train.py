@@ -18,7 +18,7 @@ from unseen.errors import UserError
 from unseen.experiments.settings import Experiment
 from unseen.experiments.toml import from_toml, to_toml
 from unseen.runs import RunDirectory, checkpoints, sources, versions
-from unseen.runs.directory import _refuse_foreign, _refuse_other_experiment
+from unseen.runs.directory import refuse_foreign, refuse_other_experiment
 from unseen.runs.files import local_path
 from unseen.runs.sinks import open_sinks
 
@@ -122,8 +122,8 @@ def _extended(experiment: Experiment, directory: str | os.PathLike[str], env_ste
 def _refuse_directory(directory: str | os.PathLike[str], experiment: Experiment, ignore: Sequence[str]) -> None:
     """What `RunDirectory.create` refuses; it comes after compiling, so that settings that do not compile leave no directory."""
     folder = local_path(directory)
-    _refuse_foreign(folder)
-    _refuse_other_experiment(folder, tomllib.loads(to_toml(experiment)), ignore)
+    refuse_foreign(folder)
+    refuse_other_experiment(folder, tomllib.loads(to_toml(experiment)), ignore)
 
 
 def _finished(directory: str | os.PathLike[str], experiment: Experiment) -> bool:
@@ -135,10 +135,19 @@ def _finished(directory: str | os.PathLike[str], experiment: Experiment) -> bool
     return run.experiment["env_steps"] == experiment.env_steps <= int(run.load().arrays["env_steps"].min())
 
 
-def extend(directory: str | os.PathLike[str], env_steps: int, **options: Any) -> Any:
-    """Take the run in a directory on to `env_steps` environment steps; options as of `train`."""
+def extend(directory: str | os.PathLike[str], env_steps: int, *, trust: bool = False, **options: Any) -> Any:
+    """Take the run in a directory on to `env_steps` environment steps.
+
+    Args:
+        directory, env_steps: whose run, and its new budget.
+        trust: whether a module that the run names may be imported: it may be a stranger's.
+        options: of `train`.
+    """
+    from unseen.environments.adapters.gymnasium_ids import module_imports
+
     folder = RunDirectory.open(directory)
-    return train(from_toml(folder.experiment_toml), directory, extend=env_steps, **options)
+    with module_imports(trust):
+        return train(from_toml(folder.experiment_toml), directory, extend=env_steps, **options)
 
 
 def _engine(experiment: Experiment, environment: Any, directory: str | os.PathLike[str]) -> Any:

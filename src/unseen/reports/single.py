@@ -80,7 +80,7 @@ def _cost(run: RunSummary, returns: Curves) -> list[tuple]:
         ("Seeds", len(reached), f"without a finished episode: {', '.join(map(str, returns.missing))}" if returns.missing else ""),
         ("Wall time", duration(wall), "compilation included"),
     ]
-    return rows + ([("Steps per second", round(int(reached.sum()) / wall), "all seeds together")] if wall > 0 else [])
+    return rows + ([("Steps per second", round(int(reached.sum()) / wall), "all seeds together, compilation included")] if wall > 0 else [])
 
 
 def _references(run: RunSummary) -> list[Block]:

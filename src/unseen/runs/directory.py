@@ -75,13 +75,13 @@ class RunDirectory:
         """
         folder = local_path(path)
         wanted = _parse(experiment_toml, "the experiment")
-        _refuse_foreign(folder)
+        refuse_foreign(folder)
         make_directory(folder)
         _refuse_ways_out(folder)
         release = lock(folder / _LOCK)
         try:
             remove_leftovers(folder)
-            _refuse_other_experiment(folder, wanted, ignore)
+            refuse_other_experiment(folder, wanted, ignore)
             for name in ("metrics", "checkpoints", "episodes"):
                 make_directory(folder / name)
             if source is not None:
@@ -190,7 +190,7 @@ def _read_experiment(folder: Path) -> dict[str, Any]:
         raise UserError(f"no run directory at {folder}: {_EXPERIMENT}: {error.strerror}") from error
 
 
-def _refuse_foreign(folder: Path) -> None:
+def refuse_foreign(folder: Path) -> None:
     """Refuse a folder that holds anything but a run; what a start killed before `experiment.toml` left is fine."""
     with writing(folder):
         if not folder.is_dir() or (folder / _EXPERIMENT).exists():
@@ -212,7 +212,7 @@ def _refuse_ways_out(folder: Path) -> None:
             )
 
 
-def _refuse_other_experiment(folder: Path, wanted: Mapping[str, Any], ignore: Collection[str]) -> None:
+def refuse_other_experiment(folder: Path, wanted: Mapping[str, Any], ignore: Collection[str]) -> None:
     if not (folder / _EXPERIMENT).exists():
         return
     difference = first_difference(_read_experiment(folder), wanted, ignore)
