@@ -7,8 +7,7 @@ from pathlib import Path
 import polars as pl
 
 import unseen
-from critic_curves import BLOCKS, CRITICS, TASKS, directory
-from unseen.errors import UserError
+from critic_curves import BLOCKS, CRITICS, TASKS, kept
 from unseen.reports.blocks import interval
 from unseen.reports.curves import Curves, band, learning_curves, summary_interval
 from unseen.reports.figures import learning_curves as draw
@@ -20,28 +19,24 @@ every 10,000 steps, separate GRU-128 encoders), {steps:,} environment steps for 
 published for these two tasks was not found either; `heaven` and `item` are ours. Final return: interquartile mean over seeds of the
 last 100 training episodes, with a 95 % bootstrap interval; AUC: area under that curve, divided by its span.
 
-Made by `python benchmarks/critic_curves.py runs/critics` and, for this page, the same with `--show docs/results`."""
+A cell that is not finished reads *not run*, and one whose second block of seeds is not finished has four seeds.
+
+Made by `python benchmarks/critic_curves.py runs/critics` and, for this page, `python benchmarks/critic_curves.py --show`; the curves
+of every finished cell lie in `docs/results/critics/`, so that the next run trains only what is missing."""
 
 
-def finished(root: Path, environment: str, critic: str, env_steps: int) -> pl.DataFrame | None:
+def finished(environment: str, critic: str, env_steps: int) -> pl.DataFrame | None:
     """The metrics of a critic's finished blocks, or None where there is none."""
-    frames = []
-    for first_seed, _ in BLOCKS:
-        try:
-            metrics = unseen.load(directory(root, environment, critic, first_seed)).metrics()
-        except UserError:
-            continue
-        if not metrics.is_empty() and metrics.group_by("seed").agg(pl.col("env_steps").max())["env_steps"].min() >= env_steps:
-            frames.append(metrics)
+    paths = [kept(environment, critic, first_seed, seeds, env_steps) for first_seed, seeds in BLOCKS]
+    frames = [pl.read_parquet(path) for path in paths if path]
     return pl.concat(frames) if frames else None
 
 
-def show(root: Path, out: Path, env_steps: int) -> None:
+def show(out: Path, env_steps: int) -> None:
     """Write OUT/critics-ENVIRONMENT.png and OUT/critics.md."""
-    out.mkdir(parents=True, exist_ok=True)
     lines = ["# Four critics", "", ABOUT.format(steps=env_steps), ""]
     for environment in TASKS:
-        found = {critic: finished(root, environment, critic, env_steps) for critic in CRITICS}
+        found = {critic: finished(environment, critic, env_steps) for critic in CRITICS}
         curves: dict[str, Curves] = {c: learning_curves(m, "return") for c, m in found.items() if m is not None}
         lines += [f"## {environment}", ""]
         if curves:
