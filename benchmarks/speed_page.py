@@ -1,6 +1,8 @@
 """docs/results/speed.md from the figures that the benchmarks wrote, with what each is held against.
 
-for name in recurrent_ppo navigation environments compile_time; do python benchmarks/$name.py --json docs/results/speed/$name.json; done
+for name in recurrent_ppo navigation environments compile_time start_up; do
+    python benchmarks/$name.py --json docs/results/speed/$name.json
+done
 python benchmarks/speed_page.py docs/results
 """
 
@@ -50,6 +52,14 @@ PAGE = {
             ("cold_process_s", "seconds of the whole process, empty cache", None),
             ("cached_process_s", "seconds of the whole process, from the cache", None),
             ("peak_memory_mib", "peak memory, MiB", None),
+        ],
+    ),
+    "start_up": (
+        "What a command costs before it does anything: medians of fresh processes.",
+        [
+            ("import_s", "seconds, import unseen", "≤ 0.3"),
+            ("help_s", "seconds, unseen --help", "≤ 0.5"),
+            ("train_help_s", "seconds, unseen train --help", "≤ 0.5"),
         ],
     ),
 }

@@ -72,7 +72,7 @@ class Quickstart:
     """Directory for the runs and report.html."""
     env_steps: int = 120_000
     """Environment steps of each seed."""
-    seeds: int = 4
+    seeds: int = 6
     """Seeds of each critic."""
 
 
@@ -204,15 +204,16 @@ def list_(command: List) -> int:
 
     import unseen
 
+    matching = [name for name in unseen.environments.names() if command.matching in name] or [command.matching]
     table = Table("environment", "observation", "action", "signals a critic may be told", "levels")
-    for name in unseen.environments.names():
-        if command.matching in name:
-            environment = unseen.make(name)
-            params = environment.levels["train"][0][1]
-            seen, act = environment.observation_space(params), environment.action_space(params)
-            table.add_row(name, _short(seen), _short(act), ", ".join(environment.signal_spaces(params)), ", ".join(environment.levels))
+    for name in matching:
+        environment = unseen.make(name)
+        params = environment.levels["train"][0][1]
+        seen, act = environment.observation_space(params), environment.action_space(params)
+        table.add_row(name, _short(seen), _short(act), ", ".join(environment.signal_spaces(params)), ", ".join(environment.levels))
     Console().print(table)
-    print('also: a path to a .pomdp file, "gymnax:NAME", and "gym:ID" for any Gymnasium environment')
+    print('also: other sizes, as in heavenhell-1 and shopping-3, a path to a .pomdp file, "gymnax:NAME",')
+    print('and "gym:ID" for any Gymnasium environment')
     return 0
 
 
@@ -257,7 +258,7 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes
         code = 141
     except KeyboardInterrupt as interrupt:
-        print(f"unseen: {interrupt or 'interrupted'}", file=sys.stderr)
+        print(f"unseen: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         code = 130
     sys.exit(code)
 

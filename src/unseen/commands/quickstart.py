@@ -20,7 +20,7 @@ CRITICS = {
 }
 
 
-def quickstart(directory: str | os.PathLike[str], *, env_steps: int = 120_000, seeds: int = 4) -> Path:
+def quickstart(directory: str | os.PathLike[str], *, env_steps: int = 120_000, seeds: int = 6) -> Path:
     """Train four critics on heaven-hell-1, compare them with the exact optimum, and write `report.html`.
 
     Args:
@@ -66,7 +66,9 @@ def _privileged_signals(folder: Path, env_steps: int, seeds: int) -> Section:
     told = Text(
         "In a T-maze, one end is heaven and the other hell; only a priest in a side corridor knows which. The actor sees its own "
         "cell. While training, its critic may be told more: nothing, where heaven is, or the whole state. A critic that sees only "
-        "the state is known to bias the policy gradient and must be asked for; on a maze this small it may learn all the same."
+        "the state is known to bias the policy gradient and must be asked for; on a maze this small it may learn all the same. "
+        "This maze is chosen for speed: every critic can solve it, and between so few seeds most differences are chance. Where telling "
+        "the critic matters, on larger tasks, is shown under Results in the documentation."
     )
     again = Code('unseen train heavenhell-3 --critic.signals heaven --seeds 4\nunseen train "gym:MiniGrid-MemoryS7-v0" --algorithm ppo')
     return Section("The hidden state, while training", [told, comparison(summaries, "Four critics"), optimum, single(summaries[1]), again])

@@ -206,7 +206,7 @@ def _loop(
         if stop and not done:
             break
     if interrupted:
-        raise KeyboardInterrupt(f"stopped by signal {interrupted[0]}; the run in {folder.path} can be resumed")
+        raise KeyboardInterrupt(f"stopped by {signal.Signals(interrupted[0]).name}; the run in {folder.path} can be resumed")
 
 
 def _tell_compiled(engine: Any, callbacks: list[Callback]) -> float:

@@ -1,4 +1,4 @@
-"""Advantage actor-critic on whole episodes, with a target network and the discounted gradient (specs: informed §3)."""
+"""Advantage actor-critic on whole episodes, with a target network and the discounted gradient."""
 
 from __future__ import annotations
 
@@ -114,10 +114,10 @@ def learn(settings: A2C, state: TrainState, slots: Slots, *, in_buckets: bool = 
 
 
 def buckets(horizon: int) -> tuple[int, ...]:
-    """Lengths that short episodes are cut to before learning: 8, 16, 32, 64, … and the horizon itself."""
-    sizes = [8]
-    while sizes[-1] * 2 < horizon:
-        sizes.append(sizes[-1] * 2)
+    """Lengths that short episodes are cut to before learning: 16, 48, 144, … and the horizon itself; each costs compile time."""
+    sizes = [16]
+    while sizes[-1] * 3 < horizon:
+        sizes.append(sizes[-1] * 3)
     return (*[s for s in sizes if s < horizon], horizon)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class A2C:
-    """Advantage actor-critic on whole episodes, as published for the informed critic (specs: §3)."""
+    """Advantage actor-critic on whole episodes, as published for the informed critic."""
 
     episodes_per_update: int = 2
     """Whole episodes collected with the current policy for each gradient step."""

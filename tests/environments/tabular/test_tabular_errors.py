@@ -64,6 +64,7 @@ def refusal(text: str) -> str:
         (BODY + "T: go : left", 8, 13, "the file ends early; expected a number"),
         (BODY + "T: go : left 0.5 x", 8, 18, "unexpected 'x'"),
         (BODY + "T go 1", 8, 1, "unexpected 'T'"),
+        (BODY + "T: go : left : left 0.5-1", 8, 21, "unexpected '0.5-1'"),
         (BODY + "R: go : left : * : * 1e999", 8, 22, "1e999 is too large a number"),
         (BODY + "discount: 0.5", 8, 1, "'discount' is declared a second time (first in line 1)"),
         (BODY + "start: left\nstart exclude: right", 9, 1, "'start' is declared a second time"),

@@ -89,12 +89,12 @@ def test_the_tiger_within_a_few_steps(horizon: int, discount: float) -> None:
 
 def test_a_player_who_is_cut_short_is_held_against_what_can_be_got_by_then() -> None:
     """At discount 0.99 the tiger is worth 106 for ever and 67 within 100 steps: the best player looked far from optimal."""
-    lower, upper = bounds_within(tiger(), 100, discount=0.99)
-    assert lower == upper == pytest.approx(66.768, abs=1e-3)
+    assert bounds_within(tiger(), 100, discount=0.99) == pytest.approx((66.768, 66.768), abs=1e-3)
     endless = solve(tiger(), discount=0.99, gap=1.0)
     assert endless.lower > 105
-    mean, error = endless.policy.simulate(300, horizon=100).mean()
-    assert mean + 5 * error < endless.lower
+    _, upper = bounds_within(tiger(), 30, discount=0.99)
+    mean, error = endless.policy.simulate(200, horizon=30).mean()
+    assert mean + 5 * error < endless.lower  # below "the optimum", which nobody reaches in 30 steps
     assert mean <= upper + 5 * error
 
 
@@ -110,10 +110,10 @@ def test_heaven_needs_4n_plus_3_steps_and_is_worth_nothing_within_fewer(discount
 
 @pytest.mark.parametrize("discount", [0.99, 1.0])
 def test_shopping_has_too_many_beliefs_to_list_and_is_searched(discount: float) -> None:
-    assert within.value_within(shopping(5), 100, discount) is None
-    walks = [x + y for x in range(5) for y in range(5)]
+    assert within.value_within(shopping(4), 100, discount, most=300) is None
+    walks = [x + y for x in range(4) for y in range(4)]
     value = np.mean([-2 - sum(discount**t for t in range(1, w + 1)) + 10 * discount ** (w + 1) for w in walks])
-    lower, upper = bounds_within(shopping(5), 100, gap=1e-6, discount=discount)
+    lower, upper = bounds_within(shopping(4), 100, gap=1e-6, discount=discount)
     assert lower - 1e-9 <= value <= upper + 1e-9
     assert upper - lower <= 1e-6
 

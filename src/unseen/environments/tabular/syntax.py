@@ -24,7 +24,7 @@ from unseen.errors import UserError
 
 _GAP = r"(?:\s|#[^\n]*\n)*"
 _NAME = r"[A-Za-z_][^\s:*#]*"
-_NUMBER = r"(?:[+-][ \t]*)?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])"
+_NUMBER = r"(?:[+-][ \t]*)?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.+-])"
 _PLACES = rf"{_GAP}:{_GAP}(?:{_NAME}|\d+|\*)(?:{_GAP}:{_GAP}(?:{_NAME}|\d+|\*))*"
 
 GRAMMAR = rf"""
