@@ -22,10 +22,14 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 
 def conditions(packages: Sequence[str]) -> str:
     """Processor, cores, load and versions: what a figure is worth nothing without."""
-    load = os.getloadavg()[0]
+    hardware, software = machine(packages)
+    return f"{hardware}, load {os.getloadavg()[0]:.1f} before the start; {software}"
+
+
+def machine(packages: Sequence[str]) -> tuple[str, str]:
+    """Processor and cores; Python and the versions of packages."""
     found = ", ".join(f"{name} {version(name)}" for name in packages)
-    cores = len(os.sched_getaffinity(0))
-    return f"{_processor()}, {cores} cores, load {load:.1f} before the start; Python {platform.python_version()}, {found}"
+    return f"{_processor()}, {len(os.sched_getaffinity(0))} cores", f"Python {platform.python_version()}, {found}"
 
 
 def _processor() -> str:

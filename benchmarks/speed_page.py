@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from figures import conditions
+from figures import machine
 
 # benchmark -> (what it measures, rows of (figure, what it is, aim: a sign and a number, or None))
 PAGE = {
@@ -82,9 +82,8 @@ def verdict(value: float, aim: str | None) -> str:
 def main() -> None:
     out = Path(sys.argv[1])
     found = {path.stem: json.loads(path.read_text()) for path in sorted((out / "speed").glob("*.json"))}
-    machine = conditions(["jax", "equinox", "optax", "sb3-contrib", "torch"]).replace(f"load {conditions([]).split('load ')[1][:3]} ", "")
-    machine = machine.replace("before the start", "").replace(", ;", ";")
-    lines = ["# Speed", "", f"{machine}. Nothing else was running. Each figure is one run of the benchmark named above it."]
+    hardware = "; ".join(machine(["jax", "equinox", "optax", "sb3-contrib", "torch"]))
+    lines = ["# Speed", "", f"{hardware}. Nothing else was running. Each figure is one run of the benchmark named above it."]
     lines += ["Made by the commands in `benchmarks/speed_page.py`.", ""]
     for name, (about, rows) in PAGE.items():
         lines += [f"## {name}", "", f"`python benchmarks/{name}.py`: {about}", ""]

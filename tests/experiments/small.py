@@ -14,3 +14,15 @@ def small(algorithm: str = "a2c", **changes: object) -> unseen.Experiment:
     }
     settings: dict = {"agent": TINY, "env_steps": 600, "report_every": 100} | changes
     return unseen.Experiment("heavenhell-1", algorithm=algorithms[algorithm], **settings)
+
+
+def stop_after(intervals):
+    """A callback that ends training, resumably, after so many intervals."""
+    seen = []
+
+    def callback(interval):
+        seen.append(interval)
+        if len(seen) >= intervals:
+            raise StopIteration
+
+    return callback

@@ -12,7 +12,7 @@ import numpy as np
 import outside  # noqa: F401 (registers its environments)
 import polars as pl
 import pytest
-from small import TINY, small
+from small import TINY, small, stop_after
 
 import unseen
 from unseen.agents.actor import Seen
@@ -120,17 +120,6 @@ def test_a_run_with_workers_is_evaluated_recorded_and_drawn(tmp_path):
     frames = run.frames(most=5)
     assert 1 < len(frames) <= 5
     assert frames[0][0].dtype == np.uint8
-
-
-def stop_after(intervals):
-    seen = []
-
-    def callback(interval):
-        seen.append(interval)
-        if len(seen) >= intervals:
-            raise StopIteration
-
-    return callback
 
 
 @pytest.mark.slow

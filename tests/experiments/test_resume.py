@@ -15,7 +15,7 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small import TINY, small
+from small import TINY, small, stop_after
 
 import unseen
 from unseen.experiments.seeds import Layout
@@ -39,17 +39,6 @@ def assert_same(run, other):
     assert a.keys() == b.keys()
     for name in a:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
-
-
-def stop_after(intervals):
-    seen = []
-
-    def callback(interval):
-        seen.append(interval)
-        if len(seen) >= intervals:
-            raise StopIteration
-
-    return callback
 
 
 @pytest.fixture(scope="module")
