@@ -16,7 +16,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from cartpole import TIME_LIMIT, PositionCartPole, Positions, begin, move, seen
@@ -49,20 +48,23 @@ def compiled(update: Callable, state: Any) -> tuple[Any, float, float]:
 
 def ours(epochs: int, minibatches: int, learning_rate: float, seed: int) -> Contestant:
     from unseen import LSTM, PPO, Agent
+    from unseen.experiments.seeds import keys_of, layout, over_seeds
     from unseen.learning.learner import make_learner
+    from unseen.learning.sharing import Sharing, lanes_to_share
 
     agent = Agent(memory=LSTM(128), head=(128,), embedding=16, previous_action=False)
     algorithm = PPO(environments=ENVIRONMENTS, rollout=ROLLOUT, epochs=epochs, minibatches=minibatches, learning_rate=learning_rate)
-    learner = make_learner(PositionCartPole(), agent, algorithm)
-    held = {"state": jax.jit(learner.init)(jax.random.key(seed))}
-    program, compile_s, mib = compiled(learner.update, held["state"])
+    spread = layout(1, lanes=lanes_to_share(algorithm))  # as `unseen train` does: the devices share the one seed's lanes
+    learner = make_learner(PositionCartPole(), agent, algorithm, sharing=Sharing(spread.sharing))
+    held = {"state": jax.jit(over_seeds(learner.init, spread))(keys_of(spread, seed))}
+    program, compile_s, mib = compiled(over_seeds(learner.update, spread), held["state"])
 
     def update(n: int) -> None:
         for _ in range(n):
             held["state"] = program(held["state"])
         jax.block_until_ready(held["state"])
 
-    return Contestant(update, lambda: float(held["state"].log.means()["return"]), compile_s, mib)
+    return Contestant(update, lambda: float(jax.tree.map(lambda x: x[0], held["state"].log).means()["return"]), compile_s, mib)
 
 
 def plain(epochs: int, minibatches: int, learning_rate: float, seed: int) -> Contestant:
@@ -158,6 +160,9 @@ def main() -> None:
     options = parser.parse_args()
     import torch
 
+    from unseen.experiments.platform import prepare
+
+    prepare()
     print(conditions(["jax", "optax", "sb3-contrib", "torch", "gymnasium"]))
     print(f"torch threads {torch.get_num_threads()}, JAX devices {len(jax.devices())}; time limit {TIME_LIMIT}, bar {BAR:.0f}")
     makers = {"unseen": ours, "plain": plain} | ({} if options.without_sb3 else {"sb3": sb3})
@@ -195,5 +200,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    jnp.zeros(()).block_until_ready()
     main()

@@ -109,7 +109,7 @@ def test_whatever_a_run_keeps_is_resumed_bit_for_bit(name, tmp_path):
 
 
 def spread(monkeypatch, devices, width):
-    monkeypatch.setattr("unseen.experiments.compiled.layout", lambda seeds, _: Layout(seeds, devices, width))
+    monkeypatch.setattr("unseen.experiments.compiled.layout", lambda seeds, *_: Layout(seeds, devices, width))
 
 
 @pytest.mark.slow

@@ -222,10 +222,9 @@ def test_sequences_keep_their_carries_when_dealt(carries):
     assert int(state.fault) == 0
     fields = dict.fromkeys(("signals", "log_probability", "value", "advantage", "target", "valid", "seen"), ())
     batch = ppo.Sequences(action=jnp.arange(6.0)[None] * jnp.ones((8, 1)), actor_carry=jnp.arange(6.0), critic_carry=(), **fields)
-    dealt = ppo._dealt(batch, jax.random.permutation(jax.random.key(0), 6), 3)
-    assert dealt.action.shape == (3, 8, 2)
-    np.testing.assert_array_equal(dealt.action[:, 0], dealt.actor_carry)
-    assert sorted(dealt.actor_carry.reshape(-1).tolist()) == [0, 1, 2, 3, 4, 5]
+    dealt = batch.of(jnp.asarray([4, 1]))
+    np.testing.assert_array_equal(dealt.action, np.tile([4.0, 1.0], (8, 1)))
+    np.testing.assert_array_equal(dealt.actor_carry, [4.0, 1.0])
 
 
 def test_biased_and_impossible_constructions_are_refused():

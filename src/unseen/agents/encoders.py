@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
+from unseen.agents.convolution import convolve, in_blocks
 from unseen.agents.layers import ACTIVATIONS, Linear, matmul
 from unseen.errors import UserError
 
@@ -71,6 +72,7 @@ class Projection(eqx.Module):
 
 
 CODES = 16  # numbers of a byte grid that get a plane of their own
+WINDOWS = 1_600  # of the first layer at a time, on a CPU; measured
 
 
 class Convolutions(eqx.Module):
@@ -93,16 +95,22 @@ class Convolutions(eqx.Module):
         return self.out.b.shape[0]
 
     def __call__(self, x: Shaped[Array, "*n h w c"]) -> Float[Array, "*n F"]:
-        leading = x.shape[:-3]
-        x = x.reshape(-1, *x.shape[-3:])
+        images = x.reshape(-1, *x.shape[-3:])
+        return ACTIVATIONS[self.activation](self.out(in_blocks(self._filtered, images, self._together(x)).reshape(*x.shape[:-3], -1)))
+
+    def _filtered(self, x: Shaped[Array, "n h w c"]) -> Float[Array, "n f"]:
         y = x.astype(jnp.float32) * self.scale
         if self.codes:
             planes = jax.nn.one_hot(x.astype(jnp.int32), CODES, dtype=jnp.float32)  # all zero for numbers of 16 and more
             y = jnp.concatenate([planes.reshape(*x.shape[:-1], -1), y], axis=-1)
         for kernel, bias, stride in zip(self.kernels, self.biases, self.strides, strict=True):
-            y = jax.lax.conv_general_dilated(y, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "OIHW", "NHWC"))
+            y = convolve(y, kernel, stride)
             y = ACTIVATIONS[self.activation](y + jnp.broadcast_to(bias, y.shape))
-        return ACTIVATIONS[self.activation](self.out(y.reshape(*leading, math.prod(y.shape[1:]))))
+        return y.reshape(y.shape[0], -1)
+
+    def _together(self, x: Shaped[Array, "*n h w c"]) -> int:
+        """Images whose windows in the first layer stay in the cache."""
+        return max(1, WINDOWS * self.strides[0] ** 2 // (x.shape[-3] * x.shape[-2]))
 
 
 class Together(eqx.Module):
@@ -169,12 +177,12 @@ def _table(key: PRNGKeyArray, rows: int, size: int) -> Array:
 
 
 def _convolutions(space: gymnasium.spaces.Box, size: int, activation: str, precision: str, key: PRNGKeyArray) -> Convolutions:
-    """Three layers; strides 4, 2, 1 for large pictures and 2, 2, 1 or 1, 1, 1 for small ones."""
+    """Three layers; strides 4, 2, 1 for large pictures, 2, 2, 1 for small ones, 1, 2, 1 for grids, whose codes are embedded first."""
     height, width, channels = space.shape
     smallest = min(height, width)
-    strides = (4, 2, 1) if smallest >= 48 else (2, 2, 1) if smallest >= 16 else (1, 1, 1)
-    windows = (8, 4, 3) if smallest >= 48 else (3, 3, 3)
     codes = space.dtype == "uint8" and smallest < 16
+    strides = (4, 2, 1) if smallest >= 48 else (2, 2, 1) if smallest >= 16 else (1, 2, 1)
+    windows = (8, 4, 3) if smallest >= 48 else (1 if codes else 3, 3, 3)
     planes = channels * (CODES + 1) if codes else channels
     widths = (planes, 32, 64, 64) if smallest >= 16 else (planes, 16, 32, 32)
     keys = jax.random.split(key, 4)

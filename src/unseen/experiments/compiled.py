@@ -15,6 +15,7 @@ from unseen.experiments.platform import peak_memory, refuse_too_large
 from unseen.experiments.seeds import keys_of, layout, over_seeds, padded
 from unseen.experiments.settings import Experiment
 from unseen.learning.learner import make_learner
+from unseen.learning.sharing import Sharing, lanes_to_share
 from unseen.learning.state import GUARDED
 
 
@@ -27,7 +28,7 @@ class CompiledSeeds:
 
     def __init__(self, experiment: Experiment, environment: Any, width: int | None = None) -> None:
         self.experiment = experiment
-        self.spread = layout(experiment.seeds, width)
+        self.spread = layout(experiment.seeds, width, lanes_to_share(experiment.algorithm))
         self.learner = make_learner(
             environment,
             experiment.agent,
@@ -35,6 +36,7 @@ class CompiledSeeds:
             level=experiment.level,
             reset_pool=experiment.reset_pool,
             buckets=self.spread.width == 1,
+            sharing=Sharing(self.spread.sharing),
         )
         begun = time.monotonic()
         self._init = jax.jit(over_seeds(self.learner.init, self.spread))
@@ -51,7 +53,7 @@ class CompiledSeeds:
         self._state = state
         self.compile_s = time.monotonic() - begun
         memory = peak_memory(self._step)  # of one device
-        self.memory = None if memory is None else memory * self.spread.devices
+        self.memory = None if memory is None else memory * self.spread.devices * self.spread.sharing
         refuse_too_large(self.memory)
 
     def start(self) -> None:

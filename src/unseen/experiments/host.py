@@ -20,6 +20,7 @@ from unseen.learning.guard import refuse_biased, refuse_impossible
 from unseen.learning.learner import initial_state, report
 from unseen.learning.rollout import Slots
 from unseen.learning.settings import A2C
+from unseen.learning.sharing import Sharing, devices_for, everywhere, lanes_to_share, shared
 from unseen.learning.source import Generated
 
 LONGEST = 10_000  # steps after which an episode is cut where the environment states no longer time limit of its own
@@ -102,7 +103,8 @@ class HostSeeds:
         stacked = {name: values for name, values in arrays.items() if not name.startswith("running/")}
         begun = stacked.pop("episodes_begun")
         for k, host in enumerate(self._hosts):
-            host.state = from_arrays(host.state, {name: values[k] for name, values in stacked.items()})
+            restored = from_arrays(host.state, {name: values[k] for name, values in stacked.items()})
+            host.state = everywhere(restored, host.devices)
             host.go_on(_under(arrays, f"running/{k}/"))
             host.begun = int(begun[k])
 
@@ -144,11 +146,14 @@ class _Batch:
         self._seeds = np.random.SeedSequence([experiment.first_seed + k, 0x5EED])
         self._lanes: dict[str, Any] | None = None
         self._act = jax.jit(_act)
-        self._learn = jax.jit(self._learned)
+        # Seeds take turns here, so that each has all devices for its lanes.
+        self.devices = devices_for(lanes_to_share(algorithm), len(jax.devices()))
+        self._learn = jax.jit(shared(self._learned, self.devices))
+        self.state = everywhere(self.state, self.devices)  # where the learner leaves it: it is compiled once
 
-    def _learned(self, state: Any, slots: Slots, carry: Any) -> Any:
+    def _learned(self, sharing: Sharing, state: Any, slots: Slots, carry: Any) -> Any:
         algorithm = self.experiment.algorithm
-        return a2c.learn(algorithm, state, slots) if isinstance(algorithm, A2C) else ppo.learn(algorithm, state, slots, carry)
+        return a2c.learn(algorithm, state, slots) if isinstance(algorithm, A2C) else ppo.learn(algorithm, state, slots, carry, sharing)
 
     def update(self) -> None:
         """Play, then learn."""
@@ -158,7 +163,7 @@ class _Batch:
             slots, carry = self._play(None)
         else:
             slots, carry = self._play(algorithm.rollout)
-        self.state = self._learn(self.state, slots, carry)
+        self.state = self._learn(self.state, slots, everywhere(carry, self.devices))
 
     def running(self) -> dict[str, np.ndarray]:
         """The episodes under way, where the environment can be saved; nothing where they must begin anew, or whole ones are played."""
@@ -204,16 +209,15 @@ class _Batch:
         """`slots` slots of lanes that restart, or (None) one whole episode a lane; laid out as `rollout.Slots`."""
         lanes = self._lanes or self._begin()
         first_carry = lanes["carry"]
+        agent = jax.device_put(self.state.agent, jax.devices()[0])  # one device acts
         names = self.experiment.agent.critic.signals
         discount = self.experiment.algorithm.discount
         self.state = self.state._replace(key=jax.random.split(self.state.key)[0])
-        k_noise = jax.random.fold_in(self.state.key, 7)
+        k_noise = jax.device_put(jax.random.fold_in(self.state.key, 7), jax.devices()[0])
         rows: list[dict[str, Any]] = []
         while (len(rows) < slots) if slots is not None else lanes["valid"].any():
             seen = self._seen(lanes)
-            drawn, action, log_probability, carry = self._act(
-                self.state.agent, seen, lanes["carry"], jax.random.fold_in(k_noise, len(rows))
-            )
+            drawn, action, log_probability, carry = self._act(agent, seen, lanes["carry"], jax.random.fold_in(k_noise, len(rows)))
             drawn, valid = np.asarray(drawn), lanes["valid"]
             step = self.env.step(np.asarray(action), valid)
             reward = np.where(valid, step.reward, 0.0).astype(np.float32)

@@ -2,7 +2,8 @@
 
 Seeds under plain `vmap` are not free on a CPU: a loop runs until its slowest seed is done and every branch of a switch is
 computed. So each device maps over its seeds one after the other, and only `width` of them go through `vmap` together
-(1 on a CPU; all of them on a GPU, where kernel launches bound small agents).
+(1 on a CPU; all of them on a GPU, where kernel launches bound small agents). Devices that would stay idle because there are
+fewer seeds than devices share the lanes of the seeds there are, where the algorithm can (`learning/sharing.py`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from unseen.learning.sharing import AXIS, devices_for
+
 
 class Layout(NamedTuple):
     """How the seeds are spread."""
@@ -23,6 +26,7 @@ class Layout(NamedTuple):
     seeds: int
     devices: int
     width: int
+    sharing: int = 1  # devices for each of those, which share the lanes of its seeds
 
     @property
     def padded(self) -> int:
@@ -30,17 +34,19 @@ class Layout(NamedTuple):
         return self.devices * self.width * math.ceil(self.seeds / (self.devices * self.width))
 
 
-def layout(seeds: int, width: int | None = None) -> Layout:
+def layout(seeds: int, width: int | None = None, lanes: int = 1) -> Layout:
     """Spread seeds over the devices there are.
 
     Args:
         seeds: how many.
         width: how many go through `vmap` together; None: 1 on a CPU, all of a device's on an accelerator.
+        lanes: of one seed, that its devices may share evenly.
     """
     devices = min(len(jax.devices()), seeds)
     if width is None:
         width = 1 if jax.default_backend() == "cpu" else math.ceil(seeds / devices)
-    return Layout(seeds, devices, min(width, math.ceil(seeds / devices)))
+    sharing = devices_for(lanes, len(jax.devices()) // devices) if width == 1 else 1
+    return Layout(seeds, devices, min(width, math.ceil(seeds / devices)), sharing)
 
 
 def over_seeds(function: Callable[..., Any], spread: Layout, shared: int = 0) -> Callable[..., Any]:
@@ -53,9 +59,10 @@ def over_seeds(function: Callable[..., Any], spread: Layout, shared: int = 0) ->
         mapped = jax.lax.map(lambda block: jax.vmap(lambda one: function(one, *common))(block), blocks)
         return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), mapped)
 
-    if spread.devices == 1:
+    if spread.devices * spread.sharing == 1:
         return one_device
-    mesh = Mesh(np.asarray(jax.devices()[: spread.devices]), ("seed",))
+    devices = np.asarray(jax.devices()[: spread.devices * spread.sharing])
+    mesh = Mesh(devices.reshape(spread.devices, spread.sharing), ("seed", AXIS))
     by_seed, everywhere = PartitionSpec("seed"), PartitionSpec()
     return jax.shard_map(one_device, mesh=mesh, in_specs=(by_seed, *[everywhere] * shared), out_specs=by_seed, check_vma=False)
 

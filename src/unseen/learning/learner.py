@@ -17,6 +17,7 @@ from unseen.learning.guard import refuse_biased, refuse_impossible
 from unseen.learning.levels import mixture
 from unseen.learning.rollout import BatchLoop, Slots
 from unseen.learning.settings import A2C, PPO, Algorithm
+from unseen.learning.sharing import ALONE, Sharing
 from unseen.learning.source import Generated, Pool
 from unseen.learning.state import LOSSES, EpisodeLog, TrainState
 
@@ -38,7 +39,14 @@ class Learner(NamedTuple):
 
 
 def make_learner(
-    environment: Any, agent: Agent, algorithm: Algorithm, *, level: str = "train", reset_pool: int = 0, buckets: bool = True
+    environment: Any,
+    agent: Agent,
+    algorithm: Algorithm,
+    *,
+    level: str = "train",
+    reset_pool: int = 0,
+    buckets: bool = True,
+    sharing: Sharing = ALONE,
 ) -> Learner:
     """The learner of an agent on an environment.
 
@@ -49,6 +57,8 @@ def make_learner(
         reset_pool: 0 generates a level for every episode; n keeps n levels made beforehand (see `source.Pool`).
         buckets: A2C learns on episodes cut to the shortest of a few lengths. Switch it off under `vmap`, where every length
             would be computed.
+        sharing: with more than one device, PPO's gradients are shared among them; the functions then run inside `shard_map`
+            over `sharing.AXIS`, with the same state on every device.
 
     Raises:
         UserError: for a biased or impossible construction, an unknown signal or level, an unsupported space.
@@ -97,7 +107,7 @@ def make_learner(
         state, carry, slots = collect(state)
         if isinstance(algorithm, A2C):
             return a2c.learn(algorithm, state, slots, in_buckets=buckets)
-        return ppo.learn(algorithm, state, slots, carry)
+        return ppo.learn(algorithm, state, slots, carry, sharing)
 
     return Learner(init, update, _advance(update), report)
 

@@ -8,13 +8,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from unseen.agents.build import ActorCritic
 from unseen.agents.normalise import ReturnScale
 from unseen.learning import optimise, returns
 from unseen.learning.rollout import Slots
 from unseen.learning.settings import PPO
+from unseen.learning.sharing import ALONE, Sharing
 from unseen.learning.state import TrainState, guarded, lanes_mean
 
 
@@ -32,54 +33,81 @@ class Sequences(NamedTuple):
     actor_carry: Any
     critic_carry: Any
 
+    def of(self, lanes: Int[Array, "n"]) -> Sequences:
+        """These lanes only."""
+        timed = jax.tree.map(lambda x: x[:, lanes], self._replace(actor_carry=(), critic_carry=()))
+        actor_carry, critic_carry = jax.tree.map(lambda x: x[lanes], (self.actor_carry, self.critic_carry))
+        return timed._replace(actor_carry=actor_carry, critic_carry=critic_carry)
+
 
 def optimiser(settings: PPO) -> optax.GradientTransformation:
     """Adam behind a clip of the global norm; the learning rate is applied by `learn`, which knows the environment steps."""
     return optimise.clipped(optax.scale_by_adam(eps=settings.adam_epsilon), settings.max_gradient_norm)
 
 
-def values(agent: ActorCritic, actor_carry: Any, critic_carry: Any, slots: Slots) -> tuple[Any, Float[Array, "T1 B"]]:
-    """The critic's values of all T + 1 slots, and its carry after T of them."""
-    features = agent.actor.unroll(actor_carry, slots.seen)[2] if agent.critic.shared else None
+def values(
+    agent: ActorCritic, actor_carry: Any, critic_carry: Any, seen: Any, signals: dict[str, Array]
+) -> tuple[Any, Float[Array, "T1 B"]]:
+    """The critic's carry after T of these T + 1 slots, and its values of all of them."""
+    features = agent.actor.unroll(actor_carry, seen)[2] if agent.critic.shared else None
 
     def part(carry: Any, where: slice) -> tuple[Any, Array]:
-        seen, signals = jax.tree.map(lambda x: x[where], (slots.seen, slots.signals))
-        return agent.critic.unroll(carry, seen, signals, None if features is None else features[where])
+        shown = jax.tree.map(lambda x: x[where], (seen, signals))
+        return agent.critic.unroll(carry, *shown, None if features is None else features[where])
 
     carry, v = part(critic_carry, slice(None, -1))
     _, v_last = part(carry, slice(-1, None))
     return carry, jnp.concatenate([v, v_last])
 
 
-def loss(parameters: tuple[Any, Any], batch: Sequences, settings: PPO) -> tuple[Float[Array, ""], dict[str, Array]]:
-    """- min(rho A, clip(rho, 1 - eps, 1 + eps) A) + c_v (V - G)^2 / 2 - c_e H, averaged over valid slots.
+def loss(
+    parameters: tuple[Any, Any], batch: Sequences, count: Float[Array, ""], settings: PPO
+) -> tuple[Float[Array, ""], dict[str, Array]]:
+    """- min(rho A, clip(rho, 1 - eps, 1 + eps) A) + c_v (V - G)^2 / 2 - c_e H, summed over valid slots and divided by `count`.
+
+    Args:
+        parameters: actor and critic.
+        batch: some lanes of a minibatch, with advantages as they shall be used.
+        count: valid slots of the whole minibatch, so that the losses of its lanes add up to the mean.
+        settings: clip ranges and weights.
+
+    Returns:
+        The loss, and its terms by name.
 
     Source: Schulman et al. 2017, equations 7 and 9.
     """
     actor, critic = parameters
     _, distribution, features = actor.unroll(batch.actor_carry, batch.seen)
     _, v = critic.unroll(batch.critic_carry, batch.seen, batch.signals, features)
-    advantage = batch.advantage
-    if settings.normalise_advantages:
-        mean = lanes_mean(advantage, batch.valid)
-        advantage = (advantage - mean) / (jnp.sqrt(lanes_mean((advantage - mean) ** 2, batch.valid)) + 1e-8)
     log_ratio = jnp.where(batch.valid, distribution.log_probability(batch.action) - batch.log_probability, 0.0)
     ratio = jnp.exp(log_ratio)
-    surrogate = jnp.minimum(ratio * advantage, jnp.clip(ratio, 1.0 - settings.clip, 1.0 + settings.clip) * advantage)
+    clipped = jnp.clip(ratio, 1.0 - settings.clip, 1.0 + settings.clip)
+    surrogate = jnp.minimum(ratio * batch.advantage, clipped * batch.advantage)
     error = (v - batch.target) ** 2
     if settings.value_clip is not None:
         near = batch.value + jnp.clip(v - batch.value, -settings.value_clip, settings.value_clip)
         error = jnp.maximum(error, (near - batch.target) ** 2)
-    policy_loss = -lanes_mean(surrogate, batch.valid)
-    critic_loss = 0.5 * lanes_mean(error, batch.valid)
-    entropy = lanes_mean(distribution.entropy(), batch.valid)
+
+    def mean(x: Array) -> Array:
+        return jnp.sum(jnp.where(batch.valid, x, 0.0)) / count
+
+    policy_loss, critic_loss, entropy = -mean(surrogate), 0.5 * mean(error), mean(distribution.entropy())
     total = policy_loss + settings.value_weight * critic_loss - settings.entropy * entropy
     return total, {"policy_loss": policy_loss, "critic_loss": critic_loss, "entropy": entropy}
 
 
-def prepared(settings: PPO, agent: ActorCritic, slots: Slots, actor_carry: Any, critic_carry: Any, scale: Array) -> tuple[Any, Sequences]:
+def prepared(
+    settings: PPO, agent: ActorCritic, slots: Slots, actor_carry: Any, critic_carry: Any, scale: Array, sharing: Sharing = ALONE
+) -> tuple[Any, Sequences]:
     """Values, advantages and targets of a rollout; returns the critic's carry after it too. Rewards are divided by `scale`."""
-    after, v = values(agent, actor_carry, critic_carry, slots)
+    time, lanes = slots.valid.shape
+
+    def of(part: Array) -> tuple[Any, Array]:
+        shown = jax.tree.map(lambda x: x[:, part], (slots.seen, slots.signals))
+        carries = jax.tree.map(lambda x: x[part], (actor_carry, critic_carry))
+        return values(agent, *carries, *shown)
+
+    after, v = sharing.each(of, jnp.arange(lanes, dtype=jnp.int32), time)
     discount_t = settings.discount * (1.0 - slots.terminated.astype(jnp.float32))
     # A slot that only shows a final observation ends the recursion, just as a cut does; its own advantage is never used.
     continues_t = (slots.valid & ~slots.truncated).astype(jnp.float32)
@@ -95,32 +123,42 @@ def prepared(settings: PPO, agent: ActorCritic, slots: Slots, actor_carry: Any, 
     return after, batch
 
 
-def learn(settings: PPO, state: TrainState, slots: Slots, actor_carry: Any) -> TrainState:
+def normalised(advantage: Float[Array, "T n"], valid: Bool[Array, "T n"]) -> Float[Array, "T n"]:
+    """(A - mean) / (deviation + 1e-8), both over the valid slots."""
+    centred = advantage - lanes_mean(advantage, valid)
+    return centred / (jnp.sqrt(lanes_mean(centred**2, valid)) + 1e-8)
+
+
+def learn(settings: PPO, state: TrainState, slots: Slots, actor_carry: Any, sharing: Sharing = ALONE) -> TrainState:
     """Epochs of minibatches on one rollout whose actor carry at the first slot was `actor_carry`."""
     env_steps = state.env_steps + jnp.sum(slots.valid.astype(jnp.int32))
     scale = state.returns.deviation if isinstance(state.returns, ReturnScale) else jnp.ones((), jnp.float32)
     perceived = slots._replace(seen=state.agent.perceived(slots.seen))
-    critic_after, batch = prepared(settings, state.agent, perceived, actor_carry, state.critic_carry, scale)
+    critic_after, batch = prepared(settings, state.agent, perceived, actor_carry, state.critic_carry, scale, sharing)
     rate = settings.learning_rate
     if settings.anneal_steps is not None:
         rate = rate * (1.0 - jnp.clip(state.env_steps.astype(jnp.float32) / settings.anneal_steps, 0.0, 1.0))
     adam = optimiser(settings)
-    lanes = slots.valid.shape[1]
+    time, lanes = slots.valid.shape
     key, k_epochs = jax.random.split(state.key)
 
-    def minibatch(carry: tuple[Any, Any], batch: Sequences) -> tuple[tuple[Any, Any], dict[str, Array]]:
-        parameters, adam_state = carry
-        gradients, losses = eqx.filter_grad(loss, has_aux=True)(parameters, batch, settings)
+    def minibatch(parameters: Any, adam_state: Any, begun: Sequences, dealt: Array) -> tuple[tuple[Any, Any], dict[str, Array]]:
+        valid = begun.valid[:, dealt]
+        count = jnp.maximum(jnp.sum(valid.astype(jnp.float32)), 1.0)
+        if settings.normalise_advantages:
+            begun = begun._replace(advantage=begun.advantage.at[:, dealt].set(normalised(begun.advantage[:, dealt], valid)))
+        gradient = eqx.filter_grad(loss, has_aux=True)
+        gradients, losses = sharing.total(lambda part: gradient(parameters, begun.of(part), count, settings), dealt, time)
         losses["gradient_norm"] = optimise.norm(gradients)
         return optimise.step(adam, parameters, gradients, adam_state, -rate), losses
 
     def epoch(carry: tuple[Any, Any], key: Array) -> tuple[tuple[Any, Any], dict[str, Array]]:
         begun = _recomputed(carry[0], state.before, batch) if settings.carries == "recomputed" else batch
+        order = jnp.arange(lanes, dtype=jnp.int32)
         if settings.minibatches == 1:
-            carry, losses = minibatch(carry, begun)
-            return carry, losses
-        order = jax.random.permutation(key, lanes)
-        carry, losses = jax.lax.scan(minibatch, carry, _dealt(begun, order, settings.minibatches))
+            return minibatch(*carry, begun, order)
+        hands = jax.random.permutation(key, order).reshape(settings.minibatches, -1)
+        carry, losses = jax.lax.scan(lambda carry, dealt: minibatch(*carry, begun, dealt), carry, hands)
         return carry, jax.tree.map(jnp.mean, losses)
 
     parameters = (state.agent.actor, state.agent.critic)
@@ -141,21 +179,6 @@ def learn(settings: PPO, state: TrainState, slots: Slots, actor_carry: Any) -> T
         log=state.log.with_ended(slots),
     )
     return guarded(state, jax.tree.map(jnp.mean, losses), slots)
-
-
-def _dealt(batch: Sequences, order: Array, parts: int) -> Sequences:
-    """Whole lanes dealt to minibatches: a leading axis of `parts`."""
-
-    def sequences(x: Array) -> Array:
-        dealt = x[:, order].reshape(x.shape[0], parts, -1, *x.shape[2:])
-        return jnp.moveaxis(dealt, 1, 0)
-
-    def carries(x: Array) -> Array:
-        return x[order].reshape(parts, -1, *x.shape[1:])
-
-    timed = jax.tree.map(sequences, batch._replace(actor_carry=(), critic_carry=()))
-    actor_carry, critic_carry = jax.tree.map(carries, (batch.actor_carry, batch.critic_carry))
-    return timed._replace(actor_carry=actor_carry, critic_carry=critic_carry)
 
 
 def _recomputed(parameters: tuple[Any, Any], before: Any, batch: Sequences) -> Sequences:
