@@ -90,7 +90,7 @@ def _ill_typed(options: dict) -> bool:
 
 
 def _untyped(name: str, options: dict) -> None:
-    from unseen.environments.navigation import options as checks
+    from unseen.environments import options as checks
 
     for option, value in options.items():
         checks.require_integer(name, option, value, 1)

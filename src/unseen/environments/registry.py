@@ -12,7 +12,7 @@ from typing import Any
 
 from unseen.errors import UserError, unknown
 
-_NAVIGATION = "unseen.environments.navigation"
+_NAVIGATION, _CARDS = "unseen.environments.navigation", "unseen.environments.cards"
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,24 @@ _ENTRIES: dict[str, _Entry] = {
     "car-flag": _Entry(f"{_NAVIGATION}.carflag:CarFlag", {"observe_velocity": True}),
     "car-flag-no-velocity": _Entry(f"{_NAVIGATION}.carflag:CarFlag", {"observe_velocity": False}),
     "cleaner": _Entry(f"{_NAVIGATION}.cleaner:Cleaner"),
+    "higher-lower-easy": _Entry(f"{_CARDS}.higher_lower:HigherLower", {"decks": 1}),
+    "higher-lower-medium": _Entry(f"{_CARDS}.higher_lower:HigherLower", {"decks": 2}),
+    "higher-lower-hard": _Entry(f"{_CARDS}.higher_lower:HigherLower", {"decks": 3}),
+    "repeat-first-easy": _Entry(f"{_CARDS}.repeat_first:RepeatFirst", {"decks": 1}),
+    "repeat-first-medium": _Entry(f"{_CARDS}.repeat_first:RepeatFirst", {"decks": 8}),
+    "repeat-first-hard": _Entry(f"{_CARDS}.repeat_first:RepeatFirst", {"decks": 16}),
+    "repeat-previous-easy": _Entry(f"{_CARDS}.repeat_previous:RepeatPrevious", {"decks": 1, "k": 4}),
+    "repeat-previous-medium": _Entry(f"{_CARDS}.repeat_previous:RepeatPrevious", {"decks": 2, "k": 32}),
+    "repeat-previous-hard": _Entry(f"{_CARDS}.repeat_previous:RepeatPrevious", {"decks": 3, "k": 64}),
+    "count-recall-easy": _Entry(f"{_CARDS}.count_recall:CountRecall", {"decks": 1, "kind": "colours"}),
+    "count-recall-medium": _Entry(f"{_CARDS}.count_recall:CountRecall", {"decks": 2, "kind": "suits"}),
+    "count-recall-hard": _Entry(f"{_CARDS}.count_recall:CountRecall", {"decks": 4, "kind": "ranks"}),
+    "concentration-easy": _Entry(f"{_CARDS}.concentration:Concentration", {"decks": 1, "kind": "colours"}),
+    "concentration-medium": _Entry(f"{_CARDS}.concentration:Concentration", {"decks": 2, "kind": "colours"}),
+    "concentration-hard": _Entry(f"{_CARDS}.concentration:Concentration", {"decks": 1, "kind": "ranks"}),
+    "position-cartpole-easy": _Entry(f"{_CARDS}.cartpole:PositionCartPole", {"time_limit": 200}),
+    "position-cartpole-medium": _Entry(f"{_CARDS}.cartpole:PositionCartPole", {"time_limit": 400}),
+    "position-cartpole-hard": _Entry(f"{_CARDS}.cartpole:PositionCartPole", {"time_limit": 600}),
 }
 
 # Families with any size, as in heavenhell-7; the environment itself says which sizes it takes.

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from unseen.environments import measured, options
 from unseen.environments.contract import Params, References, Step
-from unseen.environments.navigation import measured, options
 
 POSITION_LIMIT, SPEED_LIMIT, FLAG = 1.1, 0.07, 1.0
 ACCELERATION = 0.0015  # per step at full force
@@ -116,7 +116,7 @@ class CarFlag:
     def references(self, level: str) -> References:
         """Measured with scripted players; empty for other time limits than the measured one."""
         options.require_train(self.name, level)
-        return measured.references(self.name, self.time_limit)
+        return measured.references("navigation", self.name, self.time_limit)
 
     def draw(self, state: CarFlagState, params: Params = ()) -> np.ndarray:
         from unseen.environments.navigation import drawing

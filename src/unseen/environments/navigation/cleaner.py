@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from unseen.environments import measured, options
 from unseen.environments.contract import Params, References, Step
-from unseen.environments.navigation import measured, options
 
 MAZE = """\
 #############
@@ -131,7 +131,7 @@ class Cleaner:
     def references(self, level: str) -> References:
         """Measured; exact where the player is deterministic. Empty for other time limits than the measured one."""
         options.require_train(self.name, level)
-        return measured.references(self.name, self.time_limit)
+        return measured.references("navigation", self.name, self.time_limit)
 
     def draw(self, state: CleanerState, params: Params = ()) -> np.ndarray:
         from unseen.environments.navigation import drawing

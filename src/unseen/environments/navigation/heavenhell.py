@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from unseen.environments import options
 from unseen.environments.contract import Params, References, Score, Step
-from unseen.environments.navigation import options
 
 LEFT, RIGHT = 0, 1
 NORTH, SOUTH, EAST, WEST = range(4)

@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
 
+from unseen.environments import options
 from unseen.environments.contract import Params, References, Score, Step
-from unseen.environments.navigation import exact, options
+from unseen.environments.navigation import exact
 
 QUERY, MOVE_LEFT, MOVE_RIGHT, MOVE_UP, MOVE_DOWN, BUY = range(6)
 MOVE_COST, QUERY_COST, WRONG_COST, PRIZE = -1.0, -2.0, -5.0, 10.0

@@ -1,9 +1,12 @@
-"""Checks of the options a person can get wrong, shared by the navigation environments."""
+"""Checks of the options a person can get wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+import gymnasium
+import numpy as np
 
 from unseen.environments.contract import Params
 from unseen.errors import UserError, unknown
@@ -30,3 +33,14 @@ def require_train(environment: str, level: str) -> None:
     """Raise `UserError` for any level but "train"."""
     if level != "train":
         raise unknown(f"level of {environment}", level, TRAIN_ONLY)
+
+
+def unit_box(size: int) -> gymnasium.spaces.Box:
+    """Vectors of numbers between 0 and 1."""
+    return gymnasium.spaces.Box(0.0, 1.0, (size,), np.float32)
+
+
+def with_difficulty(game: str, names: Mapping[Any, str], value: Any) -> str:
+    """ "game-easy" where the options are those of a named difficulty, else the game and its options."""
+    numbers = value if isinstance(value, tuple) else (value,)
+    return f"{game}-{names[value]}" if value in names else "-".join([game, *map(str, numbers)])

@@ -1,4 +1,4 @@
-"""Reference scores measured once by `benchmarks/references.py`, read from the data file beside this one."""
+"""Reference scores measured once by `benchmarks/references.py`, read from the data file of each family of environments."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from unseen.environments.contract import References, Score
 FILE = "references.json"
 
 
-def references(name: str, time_limit: int) -> References:
-    """Scores of environment `name`, or none where it was measured under another time limit."""
-    entry = _table().get(name, {})
+def references(family: str, name: str, time_limit: int) -> References:
+    """Scores of environment `name` of a family ("navigation"), or none where it was measured under another time limit."""
+    entry = _table(family).get(name, {})
     if entry.get("time_limit") != time_limit:
         return References()
     players = {player: Score(**score) for player, score in entry["undiscounted"].items()}
@@ -23,5 +23,5 @@ def references(name: str, time_limit: int) -> References:
 
 
 @lru_cache
-def _table() -> dict[str, Any]:
-    return json.loads(resources.files("unseen.environments.navigation").joinpath(FILE).read_text("utf-8"))
+def _table(family: str) -> dict[str, Any]:
+    return json.loads(resources.files(f"unseen.environments.{family}").joinpath(FILE).read_text("utf-8"))

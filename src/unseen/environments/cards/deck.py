@@ -1,0 +1,48 @@
+"""Decks of 52 cards: numbers of cards, what is printed on them, shuffling.
+
+Card c of a deck has rank (c mod 52) // 4 (ace 0, king 12), suit c mod 4 (spades, diamonds, clubs, hearts) and colour c mod 2 (black,
+red). Environments keep a shuffled deck in the order in which it is dealt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Int, PRNGKeyArray, Shaped
+
+from unseen.errors import UserError
+
+CARDS = 52
+RANKS = ("A", "2", "3", "4", "5", "6", "7", "8", "9", "10", "J", "Q", "K")
+SUITS = ("spades", "diamonds", "clubs", "hearts")
+COLOURS = ("black", "red")
+LETTERS = ("S", "D", "C", "H")
+
+Print = Literal["colours", "suits", "ranks"]  # what of a card counts
+NAMES: dict[str, Sequence[str]] = {"colours": COLOURS, "suits": SUITS, "ranks": RANKS}
+
+
+def require_print(environment: str, option: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise `UserError` unless `value` is one of the prints that the game can be played with."""
+    if value not in allowed:
+        raise UserError(f"{environment}: {option}={value!r} is not allowed; give one of {', '.join(allowed)}")
+
+
+def printed(decks: int, what: Print) -> np.ndarray:
+    """What is printed on each card of this many decks, unshuffled: int32 of shape (52 decks,)."""
+    card = np.arange(CARDS * decks, dtype=np.int32)
+    return {"colours": card % 2, "suits": card % 4, "ranks": card % CARDS // 4}[what]
+
+
+def shuffled(key: PRNGKeyArray, decks: int, what: Print) -> Int[Array, "N"]:
+    """The print of every card in the order of dealing."""
+    return jax.random.permutation(key, jnp.asarray(printed(decks, what)))
+
+
+def at(deck: Shaped[Array, "N"], place: Int[Array, ""]) -> Shaped[Array, ""]:
+    """The card at a place; the last one behind the end, where lanes whose game is over may still be stepped."""
+    return deck.at[place].get(mode="clip")
