@@ -52,8 +52,8 @@ def values(
     features = agent.actor.unroll(actor_carry, seen)[2] if agent.critic.shared else None
 
     def part(carry: Any, where: slice) -> tuple[Any, Array]:
-        shown = jax.tree.map(lambda x: x[where], (seen, signals))
-        return agent.critic.unroll(carry, *shown, None if features is None else features[where])
+        now, told = jax.tree.map(lambda x: x[where], (seen, signals))
+        return agent.critic.unroll(carry, now, told, None if features is None else features[where])
 
     carry, v = part(critic_carry, slice(None, -1))
     _, v_last = part(carry, slice(-1, None))
@@ -103,9 +103,9 @@ def prepared(
     time, lanes = slots.valid.shape
 
     def of(part: Array) -> tuple[Any, Array]:
-        shown = jax.tree.map(lambda x: x[:, part], (slots.seen, slots.signals))
-        carries = jax.tree.map(lambda x: x[part], (actor_carry, critic_carry))
-        return values(agent, *carries, *shown)
+        seen, signals = jax.tree.map(lambda x: x[:, part], (slots.seen, slots.signals))
+        actor, critic = jax.tree.map(lambda x: x[part], (actor_carry, critic_carry))
+        return values(agent, actor, critic, seen, signals)
 
     after, v = sharing.each(of, jnp.arange(lanes, dtype=jnp.int32), time)
     discount_t = settings.discount * (1.0 - slots.terminated.astype(jnp.float32))
