@@ -8,6 +8,7 @@ drives to the signpost, slowing down so as not to be carried past it, then flat 
 edge it aims is the best of a grid, chosen on other episodes than those reported. It uses position, velocity (a difference of
 positions) and what the signpost said, nothing else. In the cleaner everything is known in advance, so both are one fixed plan:
 of all ways to split the maze's dead ends between the robots, the quickest tour; it cleans all 71 cells, which nothing exceeds.
+In memory-four-rooms the `oracle` takes the shortest way to the good exit that avoids the other.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import unseen.environments.navigation as navigation
-from unseen.environments.navigation import carflag, cleaner
+from unseen.environments.navigation import carflag, cleaner, four_rooms
 
 FILE = Path(navigation.__path__[0]) / "references.json"
 DISCOUNT = 0.99
@@ -162,6 +163,47 @@ def follow(plan: np.ndarray) -> Player:
     return lambda memory, key, state: (memory + 1, table[memory.astype(jnp.int32)])
 
 
+# ---- memory-four-rooms -------------------------------------------------------------------------------------------------
+
+
+def shortest_ways(environment: four_rooms.MemoryFourRooms, episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Undiscounted and discounted return of the shortest way to the good exit that avoids the other; no turns are needed."""
+    size = environment.size
+
+    def distance(key: jax.Array) -> jax.Array:
+        _, state = environment.reset(key, ())
+        clear = ~state.walls & (jnp.arange(size**2).reshape(size, size) != state.bad)
+        here = (jnp.arange(size**2) == state.row * size + state.column).reshape(size, size)
+
+        def spread(carry: Any, _: Any) -> tuple[Any, None]:
+            reached, steps = carry
+            padded = jnp.pad(reached, 1)
+            steps = jnp.where(reached.reshape(-1)[state.good], steps, steps + 1)
+            around = padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
+            return (reached | (around & clear), steps), None
+
+        return jax.lax.scan(spread, (here, jnp.int32(0)), None, length=size**2)[0][1]
+
+    steps = np.asarray(
+        jax.jit(lambda keys: jax.lax.map(distance, keys, batch_size=2_000))(jax.random.split(jax.random.key(seed), episodes))
+    )
+    if steps.max() > TIME_LIMIT:
+        raise SystemExit(f"a level of {environment.name} needs {steps.max()} steps, more than {TIME_LIMIT}")
+    cost, prize = four_rooms.STEP_COST, four_rooms.PRIZE
+    return cost * steps + prize, cost * (1 - DISCOUNT**steps) / (1 - DISCOUNT) + prize * DISCOUNT ** (steps - 1)
+
+
+def rooms(size: int) -> dict[str, Any]:
+    environment = four_rooms.MemoryFourRooms(size, TIME_LIMIT)
+    entry = measure(environment, {"random": (uniform(6), EPISODES, f"measured: {EPISODES:,} episodes")})
+    ways = shortest_ways(environment, EPISODES, seed=2)
+    for kind, values in zip(("undiscounted", "discounted"), ways, strict=True):
+        source = f"measured: the shortest way around the bad exit in {EPISODES:,} levels"
+        error = float(values.std(ddof=1) / len(values) ** 0.5)
+        entry[kind]["oracle"] = {"mean": round(float(values.mean()), 6), "standard_error": round(error, 6), "source": source}
+    return entry
+
+
 # ---- the table ---------------------------------------------------------------------------------------------------------
 
 
@@ -182,6 +224,8 @@ def main() -> None:
 
     table: dict[str, Any] = {}
     measured = f"measured: {EPISODES:,} episodes"
+    for size in (7, 9):
+        table[f"memory-four-rooms-{size}x{size}"] = rooms(size)
     for observe_velocity in (True, False):
         car = carflag.CarFlag(observe_velocity, TIME_LIMIT)
         aim = best_aim(car)

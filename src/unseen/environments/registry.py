@@ -34,6 +34,8 @@ _ENTRIES: dict[str, _Entry] = {
     "car-flag": _Entry(f"{_NAVIGATION}.carflag:CarFlag", {"observe_velocity": True}),
     "car-flag-no-velocity": _Entry(f"{_NAVIGATION}.carflag:CarFlag", {"observe_velocity": False}),
     "cleaner": _Entry(f"{_NAVIGATION}.cleaner:Cleaner"),
+    "memory-four-rooms-7x7": _Entry(f"{_NAVIGATION}.four_rooms:MemoryFourRooms", {"size": 7}),
+    "memory-four-rooms-9x9": _Entry(f"{_NAVIGATION}.four_rooms:MemoryFourRooms", {"size": 9}),
     "higher-lower-easy": _Entry(f"{_CARDS}.higher_lower:HigherLower", {"decks": 1}),
     "higher-lower-medium": _Entry(f"{_CARDS}.higher_lower:HigherLower", {"decks": 2}),
     "higher-lower-hard": _Entry(f"{_CARDS}.higher_lower:HigherLower", {"decks": 3}),

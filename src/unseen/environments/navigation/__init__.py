@@ -1,4 +1,4 @@
-"""Navigation under partial observability: heaven-hell, shopping, car-flag and cleaner."""
+"""Navigation under partial observability: heaven-hell, shopping, car-flag, cleaner and memory-four-rooms."""
 
 from unseen._lazy import lazy
 
@@ -7,5 +7,6 @@ _HOMES = {
     "Shopping": "unseen.environments.navigation.shopping",
     "CarFlag": "unseen.environments.navigation.carflag",
     "Cleaner": "unseen.environments.navigation.cleaner",
+    "MemoryFourRooms": "unseen.environments.navigation.four_rooms",
 }
 __getattr__, __dir__, __all__ = lazy(__name__, _HOMES)
