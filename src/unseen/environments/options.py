@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,13 @@ def require_integer(environment: str, option: str, value: Any, low: int, high: i
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or value < low or (high is not None and value > high):
         raise UserError(f"{environment}: {option}={value!r} is not allowed; give {allowed}")
+
+
+def require_number(environment: str, option: str, value: Any, low: float) -> None:
+    """Raise `UserError` unless `value` is a finite number, `low` or more."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < low:
+        raise UserError(f"{environment}: {option}={value!r} is not allowed; give a finite number, {low} or more")
 
 
 def require_boolean(environment: str, option: str, value: Any) -> None:

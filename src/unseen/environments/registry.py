@@ -29,6 +29,7 @@ class _Entry:
 
 
 _ENTRIES: dict[str, _Entry] = {
+    "synthetic": _Entry("unseen.environments.synthetic:InformedPOMDP"),
     "heavenhell-3": _Entry(f"{_NAVIGATION}.heavenhell:HeavenHell", {"n": 3}),
     "shopping-5": _Entry(f"{_NAVIGATION}.shopping:Shopping", {"n": 5}),
     "car-flag": _Entry(f"{_NAVIGATION}.carflag:CarFlag", {"observe_velocity": True}),
