@@ -1,7 +1,7 @@
 """Strided convolutions: the library's on an accelerator, a matrix product of gathered windows on a CPU.
 
 Inside a loop XLA's own convolution takes a slow path on CPUs; gradients of a small image network in a scan were 13 times slower
-than with the product below (1,200 against 90 ms for 1,024 grids of 7 x 7 x 51). tests/agents/test_encoders.py holds one against
+than with the product below (1,200 against 90 ms for 1,024 grids of 7 x 7 x 51). tests/agents/test_convolution.py holds one against
 the other.
 """
 

@@ -177,11 +177,12 @@ def _table(key: PRNGKeyArray, rows: int, size: int) -> Array:
 
 
 def _convolutions(space: gymnasium.spaces.Box, size: int, activation: str, precision: str, key: PRNGKeyArray) -> Convolutions:
-    """Three layers; strides 4, 2, 1 for large pictures, 2, 2, 1 for small ones, 1, 2, 1 for grids, whose codes are embedded first."""
+    """Three layers; strides 4, 2, 1 for large pictures, 2, 2, 1 for small ones, 1, 1, 1 for grids; where a
+    grid holds codes, the first layer embeds each cell by itself and the second halves it."""
     height, width, channels = space.shape
     smallest = min(height, width)
     codes = space.dtype == "uint8" and smallest < 16
-    strides = (4, 2, 1) if smallest >= 48 else (2, 2, 1) if smallest >= 16 else (1, 2, 1)
+    strides = (4, 2, 1) if smallest >= 48 else (2, 2, 1) if smallest >= 16 else (1, 2 if codes else 1, 1)
     windows = (8, 4, 3) if smallest >= 48 else (1 if codes else 3, 3, 3)
     planes = channels * (CODES + 1) if codes else channels
     widths = (planes, 32, 64, 64) if smallest >= 16 else (planes, 16, 32, 32)

@@ -1,4 +1,4 @@
-"""Reference scores measured once by `benchmarks/references.py`, read from the data file of each family of environments."""
+"""Reference scores measured once by `benchmarks/references.py` and `benchmarks/card_references.py`, a data file for each family."""
 
 from __future__ import annotations
 
@@ -20,6 +20,12 @@ def references(family: str, name: str, time_limit: int) -> References:
     players = {player: Score(**score) for player, score in entry["undiscounted"].items()}
     discounted = {player: (entry["discount"], Score(**score)) for player, score in entry["discounted"].items()}
     return References(**players, discounted=discounted)
+
+
+def joined(exact: References, found: References) -> References:
+    """Exact scores, and measured ones of the players that have none."""
+    players = {name: getattr(exact, name) or getattr(found, name) for name in ("random", "memoryless", "perfect_memory", "oracle")}
+    return References(**players, discounted={**found.discounted, **exact.discounted})
 
 
 @lru_cache

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from unseen.experiments.arrays import from_arrays, to_arrays
-from unseen.experiments.platform import peak_memory, refuse_too_large
-from unseen.experiments.seeds import keys_of, layout, over_seeds, padded
+from unseen.experiments.platform import peak_memory, refuse_too_large, too_large
+from unseen.experiments.seeds import Layout, keys_of, layout, over_seeds, padded
 from unseen.experiments.settings import Experiment
 from unseen.learning.learner import make_learner
 from unseen.learning.sharing import Sharing, lanes_to_share
@@ -28,33 +28,37 @@ class CompiledSeeds:
 
     def __init__(self, experiment: Experiment, environment: Any, width: int | None = None) -> None:
         self.experiment = experiment
-        self.spread = layout(experiment.seeds, width, lanes_to_share(experiment.algorithm))
+        begun = time.monotonic()
+        self._compile(environment, layout(experiment.seeds, width, lanes_to_share(experiment.algorithm)))
+        if self.spread.sharing > 1 and too_large(self.memory):  # each device that shares a seed holds all of its state
+            self._compile(environment, self.spread._replace(sharing=1))
+        self.compile_s = time.monotonic() - begun
+        refuse_too_large(self.memory)
+
+    def _compile(self, environment: Any, spread: Layout) -> None:
+        experiment, self.spread = self.experiment, spread
         self.learner = make_learner(
             environment,
             experiment.agent,
             experiment.algorithm,
             level=experiment.level,
             reset_pool=experiment.reset_pool,
-            buckets=self.spread.width == 1,
-            sharing=Sharing(self.spread.sharing),
+            buckets=spread.width == 1,
+            sharing=Sharing(spread.sharing),
         )
-        begun = time.monotonic()
-        self._init = jax.jit(over_seeds(self.learner.init, self.spread))
-        self._keys = keys_of(self.spread, experiment.first_seed)
+        self._init = jax.jit(over_seeds(self.learner.init, spread))
+        self._keys = keys_of(spread, experiment.first_seed)
         self._template = eqx.filter_eval_shape(self._init, self._keys)
 
         def interval(state: Any, mark: Any) -> Any:
             metrics, state = self.learner.report(self.learner.advance(state, mark))
             return state, metrics
 
-        step = jax.jit(over_seeds(interval, self.spread, shared=1), donate_argnums=0)
-        state = self._init(self._keys)  # its layout over the devices is the one to compile for
-        self._step = step.lower(state, jnp.zeros((), jnp.int32)).compile()
-        self._state = state
-        self.compile_s = time.monotonic() - begun
+        step = jax.jit(over_seeds(interval, spread, shared=1), donate_argnums=0)
+        self._state = self._init(self._keys)  # its layout over the devices is the one to compile for
+        self._step = step.lower(self._state, jnp.zeros((), jnp.int32)).compile()
         memory = peak_memory(self._step)  # of one device
-        self.memory = None if memory is None else memory * self.spread.devices * self.spread.sharing
-        refuse_too_large(self.memory)
+        self.memory = None if memory is None else memory * spread.devices * spread.sharing
 
     def start(self) -> None:
         """The state made while compiling is the first one."""

@@ -14,6 +14,7 @@ from unseen.environments import adapters
 from unseen.errors import UserError
 from unseen.experiments.arrays import from_arrays, to_arrays
 from unseen.experiments.compiled import refuse_not_finite
+from unseen.experiments.platform import spare_devices
 from unseen.experiments.settings import Experiment
 from unseen.learning import a2c, ppo
 from unseen.learning.guard import refuse_biased, refuse_impossible
@@ -147,7 +148,7 @@ class _Batch:
         self._lanes: dict[str, Any] | None = None
         self._act = jax.jit(_act)
         # Seeds take turns here, so that each has all devices for its lanes.
-        self.devices = devices_for(lanes_to_share(algorithm), len(jax.devices()))
+        self.devices = devices_for(lanes_to_share(algorithm), spare_devices(1))
         self._learn = jax.jit(shared(self._learned, self.devices))
         self.state = everywhere(self.state, self.devices)  # where the learner leaves it: it is compiled once
 

@@ -2,8 +2,8 @@
 
 Seeds under plain `vmap` are not free on a CPU: a loop runs until its slowest seed is done and every branch of a switch is
 computed. So each device maps over its seeds one after the other, and only `width` of them go through `vmap` together
-(1 on a CPU; all of them on a GPU, where kernel launches bound small agents). Devices that would stay idle because there are
-fewer seeds than devices share the lanes of the seeds there are, where the algorithm can (`learning/sharing.py`).
+(1 on a CPU; all of them on a GPU, where kernel launches bound small agents). Where there are at least
+twice as many cores as seeds, those that would stay idle share the lanes of a seed, if its algorithm can (`learning/sharing.py`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
+from unseen.experiments.platform import spare_devices
 from unseen.learning.sharing import AXIS, devices_for
 
 
@@ -45,7 +46,7 @@ def layout(seeds: int, width: int | None = None, lanes: int = 1) -> Layout:
     devices = min(len(jax.devices()), seeds)
     if width is None:
         width = 1 if jax.default_backend() == "cpu" else math.ceil(seeds / devices)
-    sharing = devices_for(lanes, len(jax.devices()) // devices) if width == 1 else 1
+    sharing = devices_for(lanes, spare_devices(devices)) if width == 1 else 1
     return Layout(seeds, devices, min(width, math.ceil(seeds / devices)), sharing)
 
 

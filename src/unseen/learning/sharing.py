@@ -60,7 +60,7 @@ ALONE = Sharing()
 
 
 def part_size(lanes: int, time: int) -> int:
-    """Lanes of a part: on a CPU the largest divisor with no more than ROWS rows (but 8 lanes at least); elsewhere all of them."""
+    """Lanes of a part: on a CPU the largest divisor with no more than ROWS rows, or up to 8 lanes of any length; elsewhere all."""
     if jax.default_backend() != "cpu":
         return lanes
     most = max(8, ROWS // time)

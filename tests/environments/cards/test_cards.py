@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import jax
@@ -9,18 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unseen.environments import make
+from unseen.environments import make, names
 from unseen.environments.cards import deck
 from unseen.errors import UserError
-
-popgym_envs = pytest.importorskip("popgym.envs", reason="the popgym package is the oracle here")
 
 DIFFICULTIES = ("Easy", "Medium", "Hard")
 
 
 def theirs(game: str, difficulty: str) -> Any:
-    import importlib
-
+    pytest.importorskip("popgym.envs", reason="the popgym package is the oracle here")
     camel = "".join(part.capitalize() for part in game.split("-"))
     module = importlib.import_module(f"popgym.envs.{game.replace('-', '_')}")
     return getattr(module, camel + difficulty)()
@@ -153,13 +151,12 @@ def test_cartpole_equals_popgym(difficulty: str) -> None:
 
 
 def _cartpole(difficulty: str) -> Any:
-    from popgym.envs import position_only_cartpole
+    module = pytest.importorskip("popgym.envs.position_only_cartpole", reason="the popgym package is the oracle here")
+    return getattr(module, f"PositionOnlyCartPole{difficulty}")()
 
-    return getattr(position_only_cartpole, f"PositionOnlyCartPole{difficulty}")()
 
-
-def scores(environment: Any, player: Any, episodes: int = 4_000) -> tuple[float, float]:
-    """Mean undiscounted return of player(observation, signals, state, key) -> action, and its standard error."""
+def scores(environment: Any, player: Any, episodes: int = 4_000, discount: float = 1.0) -> tuple[float, float]:
+    """Mean return of player(observation, signals, state, key) -> action, and its standard error."""
 
     def episode(key: Any) -> Any:
         k_reset, k_steps = jax.random.split(key)
@@ -173,7 +170,8 @@ def scores(environment: Any, player: Any, episodes: int = 4_000) -> tuple[float,
             return (step.observation, step.state, on & ~step.terminated), jnp.where(on, step.reward, 0.0)
 
         keys = jax.random.split(k_steps, environment.horizon())
-        return jnp.sum(jax.lax.scan(advance, (observation, state, jnp.bool_(True)), keys)[1])
+        rewards = jax.lax.scan(advance, (observation, state, jnp.bool_(True)), keys)[1]
+        return jnp.sum(rewards * discount ** jnp.arange(len(keys), dtype=jnp.float32))
 
     total = np.asarray(jax.jit(lambda keys: jax.lax.map(episode, keys, batch_size=500))(jax.random.split(jax.random.key(1), episodes)))
     return float(total.mean()), float(total.std(ddof=1) / np.sqrt(episodes))
@@ -207,11 +205,41 @@ def test_reference_scores_are_those_of_their_players() -> None:
     check(previous, "memoryless", lambda o, i, s, k: (o + 1) % 4)
     check(previous, "oracle", lambda o, i, s, k: jnp.minimum(i["target"], 3))
     check(recall, "oracle", lambda o, i, s, k: i["expert"])
-    # Of the memoryless players with two answers the best is as good as stated, up to the error of choosing it here.
-    tried = [scores(hard, two_answers(same, other), 500)[0] for same in (1, 4, 8) for other in (0, 4, 8)]
-    assert max(tried) <= hard.references("train").memoryless.mean + 0.02
-    best = max((scores(recall, two_answers(same, other), 500)[0], same, other) for same in range(0, 27, 2) for other in (0, 6, 13, 20))
-    assert best[0] <= recall.references("train").memoryless.mean + 0.02
+    for environment in (recall, make("count-recall-medium"), hard):
+        steps = environment.cards - 1
+        same, other, _ = environment.likeliest(np.full(steps, 1.0 / steps))
+        check(environment, "memoryless", two_answers(same, other))
+        for worse in ((same, other + 1), (same, max(other - 1, 0)), (same + 1, other)):
+            assert scores(environment, two_answers(*worse))[0] < environment.references("train").memoryless.mean + 0.002
+
+
+def test_discounted_reference_scores_are_those_of_their_players() -> None:
+    first, previous = make("repeat-first-easy"), make("repeat-previous-easy")
+    recall, higher = make("count-recall-easy"), make("higher-lower-easy")
+    weights = deck.DISCOUNT ** np.arange(recall.cards - 1)
+    same, other, _ = recall.likeliest(weights / weights.sum())
+    for environment, which, player in (
+        (first, "memoryless", lambda o, i, s, k: o),
+        (first, "oracle", lambda o, i, s, k: i["expert"]),
+        (previous, "memoryless", lambda o, i, s, k: (o + 1) % 4),
+        (previous, "perfect_memory", lambda o, i, s, k: jnp.minimum(i["target"], 3)),
+        (recall, "memoryless", lambda o, i, s, k: jnp.where(o[0] == o[1], same, other).astype(jnp.int32)),
+        (higher, "memoryless", lambda o, i, s, k: jnp.where(o <= 6, 0, 1)),
+        (higher, "oracle", lambda o, i, s, k: jnp.where(deck.at(s.deck, s.dealt) > o, 0, 1)),
+        (higher, "perfect_memory", lambda o, i, s, k: i["expert"]),
+    ):
+        discount, score = environment.references("train").discounted[which]
+        mean, error = scores(environment, player, discount=discount)
+        assert abs(mean - score.mean) < max(4 * error, 1e-5), (environment.name, which)
+
+
+@pytest.mark.parametrize("name", [n for n in names() if n.rpartition("-")[2] in ("easy", "medium", "hard")])
+def test_every_player_has_a_score_with_and_without_a_discount(name: str) -> None:
+    found = make(name).references("train")
+    players = {p for p in ("random", "memoryless", "perfect_memory", "oracle") if getattr(found, p)}
+    assert {"random", "perfect_memory", "oracle"} <= players == set(found.discounted)
+    order = [getattr(found, p).mean for p in ("random", "memoryless", "perfect_memory", "oracle") if p in players]
+    assert order == sorted(order)
 
 
 @pytest.mark.parametrize(

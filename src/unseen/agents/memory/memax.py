@@ -24,7 +24,8 @@ def _lenient() -> Iterator[None]:
 class Memax(eqx.Module):
     """A memax model, vmapped over the batch; the carry is its recurrent state with its start flag."""
 
-    model: Any
+    arrays: Any  # its parameters; functions that its layers hold are no leaves of ours
+    form: Any = eqx.field(static=True)
     size: int = eqx.field(static=True)
 
     def __init__(self, inputs: int, size: int, *, model: str, key: PRNGKeyArray):
@@ -38,8 +39,12 @@ class Memax(eqx.Module):
             except KeyError:
                 names = list(get_residual_memory_models(4, 4, 4, num_layers=1, models="all", key=key))
                 raise unknown("memax model", model, names) from None
-        self.model = built[model]
+        self.arrays, self.form = eqx.partition(built[model], eqx.is_array)
         self.size = size
+
+    @property
+    def model(self) -> Any:
+        return eqx.combine(self.arrays, self.form)
 
     @property
     def features(self) -> int:

@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from unseen.environments import measured, options
-from unseen.environments.contract import Params, References, Score, Step
+from unseen.environments.cards import deck
+from unseen.environments.contract import Params, References, Step
 
 GRAVITY, CART, POLE, HALF_LENGTH, FORCE, TAU = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
 MAX_POSITION, MAX_ANGLE = 2.4, 12.0 * 2.0 * math.pi / 360.0
@@ -91,9 +92,10 @@ class PositionCartPole:
     def references(self, level: str) -> References:
         """random: measured. Both ceilings are the greatest reward there is: linear feedback on the state keeps the pole up."""
         options.require_train(self.name, level)
-        ceiling = Score(1.0, source="exact: upright to the limit")
-        found = measured.references("cards", self.name, self.time_limit)
-        return References(random=found.random, perfect_memory=ceiling, oracle=ceiling)
+        limit = self.time_limit
+        ceiling = deck.per_step(1.0 / limit, 0, limit, "exact: upright to the limit")
+        exact = deck.references({"perfect_memory": ceiling, "oracle": ceiling})
+        return measured.joined(exact, measured.references("cards", self.name, limit))
 
     def draw(self, state: Float[Array, "4"], params: Params = ()) -> np.ndarray:
         from unseen.environments.navigation import drawing

@@ -150,8 +150,10 @@ class Concentration:
         """oracle: exact, a pair with every second action. random and perfect memory: measured; the latter turns an unknown card
         and then, if its match is known, that one, else another unknown one, and takes known pairs first."""
         options.require_train(self.name, level)
-        found = measured.references("cards", self.name, self.horizon())
-        return References(random=found.random, perfect_memory=found.perfect_memory, oracle=Score(1.0, source="exact: every pair at once"))
+        n, source = self.cards, "exact: every pair at once"
+        pairs = deck.DISCOUNT, Score(2.0 / n * deck.discounted(1, n, 2), source=source)
+        exact = deck.references({"oracle": (Score(1.0, source=source), pairs)})
+        return measured.joined(exact, measured.references("cards", self.name, self.horizon()))
 
     def draw(self, state: ConcentrationState, params: Params = ()) -> np.ndarray:
         from unseen.environments.cards import drawing

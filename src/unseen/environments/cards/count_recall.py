@@ -131,17 +131,27 @@ class CountRecall:
         Hypergeometric(N - 1, N/K, t); questions are independent of the cards.
         """
         options.require_train(self.name, level)
+        n = self.cards
+        certain = deck.per_step(1.0 / (n - 1), 0, n - 1, "exact: always right")
+        random = deck.per_step((2.0 / (self.most + 1) - 1.0) / (n - 1), 0, n - 1, "exact: right once in N/K + 1")
+        scores = []
+        for weights in (np.ones(n - 1), deck.DISCOUNT ** np.arange(n - 1)):
+            *_, right = self.likeliest(weights / weights.sum())
+            scores.append(Score((2.0 * right - 1.0) * float(weights.sum()) / (n - 1), source="exact: the two likeliest counts"))
+        memoryless = scores[0], (deck.DISCOUNT, scores[1])
+        return deck.references({"random": random, "memoryless": memoryless, "perfect_memory": certain, "oracle": certain})
+
+    def likeliest(self, weights: np.ndarray) -> tuple[int, int, float]:
+        """The best constant answers where the kinds shown are equal and where they differ, and how often they are right.
+
+        Args:
+            weights: of the N - 1 steps, with sum 1.
+        """
         n, most = self.cards, self.most
-        same = np.mean([_hypergeometric(n - 1, most - 1, t, np.arange(most + 1) - 1) for t in range(n - 1)], axis=0)
-        other = np.mean([_hypergeometric(n - 1, most, t, np.arange(most + 1)) for t in range(n - 1)], axis=0)
+        same = weights @ np.asarray([_hypergeometric(n - 1, most - 1, t, np.arange(most + 1) - 1) for t in range(n - 1)])
+        other = weights @ np.asarray([_hypergeometric(n - 1, most, t, np.arange(most + 1)) for t in range(n - 1)])
         right = same.max() / self.kinds + other.max() * (1.0 - 1.0 / self.kinds)
-        certain = Score(1.0, source="exact: always right")
-        return References(
-            random=Score(2.0 / (most + 1) - 1.0, source="exact: right once in N/K + 1"),
-            memoryless=Score(float(2.0 * right - 1.0), source="exact: the two likeliest counts"),
-            perfect_memory=certain,
-            oracle=certain,
-        )
+        return int(same.argmax()), int(other.argmax()), float(right)
 
     def draw(self, state: CountRecallState, params: Params = ()) -> np.ndarray:
         from unseen.environments.cards import drawing

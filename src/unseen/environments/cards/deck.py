@@ -6,7 +6,7 @@ red). Environments keep a shuffled deck in the order in which it is dealt.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import jax
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, Shaped
 
+from unseen.environments.contract import References, Score
 from unseen.errors import UserError
 
 CARDS = 52
@@ -41,6 +42,24 @@ def printed(decks: int, what: Print) -> np.ndarray:
 def shuffled(key: PRNGKeyArray, decks: int, what: Print) -> Int[Array, "N"]:
     """The print of every card in the order of dealing."""
     return jax.random.permutation(key, jnp.asarray(printed(decks, what)))
+
+
+DISCOUNT = 0.99  # of the discounted reference scores
+
+
+def discounted(first: int, last: int, every: int = 1) -> float:
+    """Sum of DISCOUNT^t over t = first, first + every, ... below last: what 1 at each of these steps is worth."""
+    return float(np.sum(DISCOUNT ** np.arange(first, last, every)))
+
+
+def per_step(value: float, first: int, last: int, source: str) -> tuple[Score, tuple[float, Score]]:
+    """The scores of a player who expects `value` at each of the steps first to last - 1: undiscounted, and with its discount."""
+    return Score(value * (last - first), source=source), (DISCOUNT, Score(value * discounted(first, last), source=source))
+
+
+def references(players: Mapping[str, tuple[Score, tuple[float, Score]]]) -> References:
+    """Of players given as `per_step` gives them."""
+    return References(**{name: pair[0] for name, pair in players.items()}, discounted={name: pair[1] for name, pair in players.items()})
 
 
 def at(deck: Shaped[Array, "N"], place: Int[Array, ""]) -> Shaped[Array, ""]:

@@ -14,7 +14,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from unseen.environments import measured, options
 from unseen.environments.cards import deck
-from unseen.environments.contract import Params, References, Score, Step
+from unseen.environments.contract import Params, References, Step
 
 HIGHER, LOWER = range(2)
 KINDS = len(deck.RANKS)
@@ -124,13 +124,16 @@ class HigherLower:
         times on average, so (N - 4 D) / N = 12/13.
         """
         options.require_train(self.name, level)
-        counted = measured.references("cards", self.name, self.horizon()).perfect_memory
-        return References(
-            random=Score(0.0, source="exact: both guesses are as often right"),
-            memoryless=Score(sum(abs(12 - 2 * r) for r in range(KINDS)) / KINDS**2, source="exact: the side with more cards"),
-            perfect_memory=counted,
-            oracle=Score(12.0 / 13.0, source="exact: all but ties"),
+        n = self.cards
+        likelier = sum(abs(12 - 2 * r) for r in range(KINDS)) / KINDS**2 / (n - 1)
+        exact = deck.references(
+            {
+                "random": deck.per_step(0.0, 0, n - 1, "exact: both guesses are as often right"),
+                "memoryless": deck.per_step(likelier, 0, n - 1, "exact: the side with more cards"),
+                "oracle": deck.per_step(12.0 / 13.0 / (n - 1), 0, n - 1, "exact: all but ties"),
+            }
         )
+        return measured.joined(exact, measured.references("cards", self.name, self.horizon()))
 
     def draw(self, state: HigherLowerState, params: Params = ()) -> np.ndarray:
         from unseen.environments.cards import drawing

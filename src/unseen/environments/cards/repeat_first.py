@@ -111,14 +111,13 @@ class RepeatFirst:
         """Exact. memoryless: naming the card on the table is right at once, then with probability (N/4 - 1) / (N - 1)."""
         options.require_train(self.name, level)
         n = self.cards
-        again = (n / KINDS - 1.0) / (n - 1.0)
-        certain = Score(1.0, source="exact: always right")
-        return References(
-            random=Score(-0.5, source="exact: right once in four"),
-            memoryless=Score((1.0 + (n - 2) * (2.0 * again - 1.0)) / (n - 1.0), source="exact: the card on the table"),
-            perfect_memory=certain,
-            oracle=certain,
-        )
+        again = 2.0 * (n / KINDS - 1.0) / (n - 1.0) - 1.0
+        certain = deck.per_step(1.0 / (n - 1), 0, n - 1, "exact: always right")
+        later = deck.per_step(again / (n - 1), 1, n - 1, "exact: the card on the table")
+        at_once, (discount, then) = 1.0 / (n - 1), later[1]
+        table = Score(later[0].mean + at_once, source=then.source), (discount, Score(then.mean + at_once, source=then.source))
+        random = deck.per_step(-0.5 / (n - 1), 0, n - 1, "exact: right once in four")
+        return deck.references({"random": random, "memoryless": table, "perfect_memory": certain, "oracle": certain})
 
     def draw(self, state: RepeatFirstState, params: Params = ()) -> np.ndarray:
         from unseen.environments.cards import drawing

@@ -14,7 +14,7 @@ from jaxtyping import Array, Int, PRNGKeyArray
 
 from unseen.environments import options
 from unseen.environments.cards import deck
-from unseen.environments.contract import Params, References, Score, Step
+from unseen.environments.contract import Params, References, Step
 from unseen.errors import UserError
 
 KINDS = len(deck.SUITS)
@@ -116,15 +116,13 @@ class RepeatPrevious:
     def references(self, level: str) -> References:
         """Exact. memoryless (k > 1): any other suit than the one on the table is right with probability (N/4) / (N - 1)."""
         options.require_train(self.name, level)
-        n = self.cards
-        certain = Score(1.0, source="exact: always right")
-        other = Score(2.0 * (n / KINDS) / (n - 1.0) - 1.0, source="exact: another suit than the one on the table")
-        return References(
-            random=Score(-0.5, source="exact: right once in four"),
-            memoryless=certain if self.k == 1 else other,
-            perfect_memory=certain,
-            oracle=certain,
-        )
+        n, first, last = self.cards, self.k - 1, self.cards - 1
+        certain = deck.per_step(1.0 / (n - self.k), first, last, "exact: always right")
+        other = (2.0 * (n / KINDS) / (n - 1.0) - 1.0) / (n - self.k)
+        guess = deck.per_step(other, first, last, "exact: another suit than the one on the table")
+        random = deck.per_step(-0.5 / (n - self.k), first, last, "exact: right once in four")
+        memoryless = certain if self.k == 1 else guess
+        return deck.references({"random": random, "memoryless": memoryless, "perfect_memory": certain, "oracle": certain})
 
     def draw(self, state: RepeatPreviousState, params: Params = ()) -> np.ndarray:
         from unseen.environments.cards import drawing
