@@ -61,3 +61,8 @@ def test_a_start_inside_an_unroll_is_a_fresh_memory(name):
     _, without, _ = BUILT[name].unroll(BUILT[name].initial(3), xs, starts.at[6].set(False))
     if name != "feed-forward":  # the control: the past does reach the second half where nothing starts
         assert np.abs(np.asarray(without[6:]) - np.asarray(second)).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", MEMORIES)
+def test_its_leaves_are_arrays_so_that_optimisers_and_checkpoints_can_hold_it(name):
+    assert all(eqx.is_inexact_array(leaf) for leaf in jax.tree.leaves(BUILT[name]))
