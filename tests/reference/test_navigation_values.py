@@ -16,9 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from unseen.environments import make, navigation
+from unseen.environments import make, measured, navigation
 from unseen.environments.contract import References, Score
-from unseen.environments.navigation import measured
 from unseen.environments.navigation.cleaner import Cleaner
 from unseen.environments.navigation.heavenhell import HeavenHell, HeavenHellState
 from unseen.environments.navigation.shopping import Shopping, ShoppingState, tables
@@ -224,12 +223,18 @@ def test_car_flag_and_cleaner_references_are_reproduced() -> None:
 
 def test_measured_references_are_for_one_time_limit_and_complete() -> None:
     table = json.loads(resources.files(navigation).joinpath(measured.FILE).read_text("utf-8"))
-    assert set(table) == {"car-flag", "car-flag-no-velocity", "cleaner"}
+    rooms = {"memory-four-rooms-7x7", "memory-four-rooms-9x9"}
+    assert set(table) == {"car-flag", "car-flag-no-velocity", "cleaner"} | rooms
     assert Cleaner(time_limit=99).references("train") == References()
     for name in table:
         references = make(name).references("train")
         assert isinstance(references.random, Score)
         assert references.random.standard_error > 0
+        assert references.random.mean < references.oracle.mean
+        if name in rooms:  # what a perfect memory is worth there was not computed
+            assert references.perfect_memory is None
+            assert set(references.discounted) == {"random", "oracle"}
+            continue
         assert references.random.mean < references.perfect_memory.mean <= references.oracle.mean
         assert set(references.discounted) == {"random", "perfect_memory", "oracle"}
     # Nothing exceeds 1 in car-flag, nor 71 in the cleaner: there, players that reach it are the ceiling.
