@@ -200,12 +200,14 @@ def quickstart(command: Quickstart) -> int:
 
 def list_(command: List) -> int:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     import unseen
 
     matching = [name for name in unseen.environments.names() if command.matching in name] or [command.matching]
-    table = Table("environment", "observation", "action", "signals a critic may be told", "levels")
+    whole = Column("environment", no_wrap=True, min_width=max(map(len, matching)))  # a name that is cut cannot be typed
+    told = Column("signals a critic may be told", overflow="fold")
+    table = Table(whole, "observation", "action", told, "levels")
     for name in matching:
         environment = unseen.make(name)
         params = environment.levels["train"][0][1]

@@ -109,6 +109,13 @@ def test_a_mistake_is_one_line_and_exit_code_two(arguments, message, tmp_path, c
     assert err.strip().count("\n") == 0
 
 
+def test_list_shows_every_name_whole_on_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = ran(capsys, "list")
+    assert code == 0
+    assert all(f" {name} " in out for name in unseen.environments.names())
+
+
 def test_help_lists_every_command(capsys):
     code, out, _ = ran(capsys, "--help")
     assert code == 0
