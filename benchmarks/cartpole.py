@@ -1,39 +1,19 @@
-"""CartPole whose agent sees positions only: gymnasium's dynamics as pure functions, and as an Environment of this package."""
+"""CartPole whose agent sees positions only: the package's dynamics with a reward of 1 a step, as gymnasium pays it."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
+from unseen.environments.cards.cartpole import begin, move
 from unseen.environments.contract import References, Step
 
 TIME_LIMIT = 500
-GRAVITY, CART, POLE, HALF_LENGTH, FORCE, TAU = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
-MAX_POSITION, MAX_ANGLE = 2.4, 12.0 * 2.0 * math.pi / 360.0
-
-
-def begin(key: PRNGKeyArray) -> Float[Array, "4"]:
-    """(x, x', angle, angle'), each uniform within 0.05."""
-    return jax.random.uniform(key, (4,), jnp.float32, -0.05, 0.05)
-
-
-def move(state: Float[Array, "4"], action: Int[Array, ""]) -> tuple[Float[Array, "4"], Bool[Array, ""]]:
-    """One Euler step of gymnasium's CartPole-v1, and whether the pole or the cart is lost."""
-    x, v, angle, w = state
-    force = jnp.where(action == 1, FORCE, -FORCE)
-    sine, cosine = jnp.sin(angle), jnp.cos(angle)
-    pushed = (force + POLE * HALF_LENGTH * w**2 * sine) / (CART + POLE)
-    w_dot = (GRAVITY * sine - cosine * pushed) / (HALF_LENGTH * (4.0 / 3.0 - POLE * cosine**2 / (CART + POLE)))
-    v_dot = pushed - POLE * HALF_LENGTH * w_dot * cosine / (CART + POLE)
-    state = jnp.stack([x + TAU * v, v + TAU * v_dot, angle + TAU * w, w + TAU * w_dot])
-    return state, (jnp.abs(state[0]) > MAX_POSITION) | (jnp.abs(state[2]) > MAX_ANGLE)
 
 
 def seen(state: Float[Array, "4"]) -> Float[Array, "2"]:

@@ -11,7 +11,7 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from unseen.environments import measured, options
 from unseen.environments.cards import deck
@@ -19,6 +19,23 @@ from unseen.environments.contract import Params, References, Step
 
 GRAVITY, CART, POLE, HALF_LENGTH, FORCE, TAU = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
 MAX_POSITION, MAX_ANGLE = 2.4, 12.0 * 2.0 * math.pi / 360.0
+
+
+def begin(key: PRNGKeyArray) -> Float[Array, "4"]:
+    """(x, x', angle, angle'), each uniform within 0.05."""
+    return jax.random.uniform(key, (4,), jnp.float32, -0.05, 0.05)
+
+
+def move(state: Float[Array, "4"], action: Int[Array, ""]) -> tuple[Float[Array, "4"], Bool[Array, ""]]:
+    """One Euler step of gymnasium's CartPole-v1, and whether the pole or the cart is lost."""
+    x, v, angle, w = state
+    force = jnp.where(action == 1, FORCE, -FORCE)
+    sine, cosine = jnp.sin(angle), jnp.cos(angle)
+    pushed = (force + POLE * HALF_LENGTH * w**2 * sine) / (CART + POLE)
+    w_dot = (GRAVITY * sine - cosine * pushed) / (HALF_LENGTH * (4.0 / 3.0 - POLE * cosine**2 / (CART + POLE)))
+    v_dot = pushed - POLE * HALF_LENGTH * w_dot * cosine / (CART + POLE)
+    after = jnp.stack([x + TAU * v, v + TAU * v_dot, angle + TAU * w, w + TAU * w_dot])
+    return after, (jnp.abs(after[0]) > MAX_POSITION) | (jnp.abs(after[2]) > MAX_ANGLE)
 
 
 @dataclass(frozen=True)
@@ -69,18 +86,11 @@ class PositionCartPole:
         return self.time_limit
 
     def reset(self, key: PRNGKeyArray, params: Params = ()) -> tuple[Float[Array, "2"], Float[Array, "4"]]:
-        state = jax.random.uniform(key, (4,), jnp.float32, -0.05, 0.05)
+        state = begin(key)
         return state[::2], state
 
     def step(self, key: PRNGKeyArray, state: Float[Array, "4"], action: Int[Array, ""], params: Params = ()) -> Step:
-        x, v, angle, w = state
-        force = jnp.where(action == 1, FORCE, -FORCE)
-        sine, cosine = jnp.sin(angle), jnp.cos(angle)
-        pushed = (force + POLE * HALF_LENGTH * w**2 * sine) / (CART + POLE)
-        w_dot = (GRAVITY * sine - cosine * pushed) / (HALF_LENGTH * (4.0 / 3.0 - POLE * cosine**2 / (CART + POLE)))
-        v_dot = pushed - POLE * HALF_LENGTH * w_dot * cosine / (CART + POLE)
-        after = jnp.stack([x + TAU * v, v + TAU * v_dot, angle + TAU * w, w + TAU * w_dot])
-        lost = (jnp.abs(after[0]) > MAX_POSITION) | (jnp.abs(after[2]) > MAX_ANGLE)
+        after, lost = move(state, action)
         return Step(after[::2], after, jnp.float32(1.0 / self.time_limit), lost)
 
     def action_mask(self, state: Float[Array, "4"], params: Params = ()) -> None:

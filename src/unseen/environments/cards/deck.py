@@ -7,7 +7,7 @@ red). Environments keep a shuffled deck in the order in which it is dealt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,6 +42,32 @@ def printed(decks: int, what: Print) -> np.ndarray:
 def shuffled(key: PRNGKeyArray, decks: int, what: Print) -> Int[Array, "N"]:
     """The print of every card in the order of dealing."""
     return jax.random.permutation(key, jnp.asarray(printed(decks, what)))
+
+
+class Pack(NamedTuple):
+    """A pack that is dealt card by card, and what has gone.
+
+    Attributes: prints in the order of dealing; how many have been dealt; how many of each kind have been.
+    """
+
+    deck: Int[Array, "N"]
+    dealt: Int[Array, ""]
+    counts: Int[Array, "K"]
+
+    @staticmethod
+    def opened(prints: Int[Array, "N"], kinds: int) -> Pack:
+        """With the first card on the table."""
+        return Pack(prints, jnp.int32(0), jnp.zeros((kinds,), jnp.int32)).after_dealing()
+
+    @property
+    def card(self) -> Int[Array, ""]:
+        """The one on the table."""
+        return at(self.deck, self.dealt - 1)
+
+    def after_dealing(self) -> Pack:
+        """With one more card dealt."""
+        more = jax.nn.one_hot(at(self.deck, self.dealt), self.counts.shape[0], dtype=jnp.int32)
+        return Pack(self.deck, self.dealt + 1, self.counts + more)
 
 
 DISCOUNT = 0.99  # of the discounted reference scores

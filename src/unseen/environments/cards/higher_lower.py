@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import jax
@@ -18,14 +18,6 @@ from unseen.environments.contract import Params, References, Step
 
 HIGHER, LOWER = range(2)
 KINDS = len(deck.RANKS)
-
-
-class HigherLowerState(NamedTuple):
-    """Attributes: ranks in the order of dealing; how many have been dealt; how many of each rank have been."""
-
-    deck: Int[Array, "N"]
-    dealt: Int[Array, ""]
-    counts: Int[Array, "13"]
 
 
 @dataclass(frozen=True)
@@ -85,26 +77,26 @@ class HigherLower:
         """One step beyond the last card: the game's end is no time limit."""
         return self.cards
 
-    def reset(self, key: PRNGKeyArray, params: Params = ()) -> tuple[Int[Array, ""], HigherLowerState]:
+    def reset(self, key: PRNGKeyArray, params: Params = ()) -> tuple[Int[Array, ""], deck.Pack]:
         return self.begin(deck.shuffled(key, self.decks, "ranks"))
 
-    def begin(self, ranks: Int[Array, "N"]) -> tuple[Int[Array, ""], HigherLowerState]:
+    def begin(self, ranks: Int[Array, "N"]) -> tuple[Int[Array, ""], deck.Pack]:
         """The first card of a given pack."""
-        return ranks[0], HigherLowerState(ranks, jnp.int32(1), jax.nn.one_hot(ranks[0], KINDS, dtype=jnp.int32))
+        state = deck.Pack.opened(ranks, KINDS)
+        return state.card, state
 
-    def step(self, key: PRNGKeyArray, state: HigherLowerState, action: Int[Array, ""], params: Params = ()) -> Step:
-        rank, following = self._current(state), deck.at(state.deck, state.dealt)
+    def step(self, key: PRNGKeyArray, state: deck.Pack, action: Int[Array, ""], params: Params = ()) -> Step:
+        after = state.after_dealing()
+        rank, following = state.card, after.card
         right = (following > rank) == (action == HIGHER)
         reward = jnp.where(following == rank, 0.0, jnp.where(right, 1.0, -1.0)) / self.cards
-        counts = state.counts + jax.nn.one_hot(following, KINDS, dtype=jnp.int32)
-        dealt = state.dealt + 1
-        return Step(following, HigherLowerState(state.deck, dealt, counts), reward, dealt == self.cards)
+        return Step(following, after, reward, after.dealt == self.cards)
 
-    def action_mask(self, state: HigherLowerState, params: Params = ()) -> None:
+    def action_mask(self, state: deck.Pack, params: Params = ()) -> None:
         return None
 
-    def signals(self, key: PRNGKeyArray, state: HigherLowerState, params: Params = ()) -> Mapping[str, Array]:
-        rank = self._current(state)
+    def signals(self, key: PRNGKeyArray, state: deck.Pack, params: Params = ()) -> Mapping[str, Array]:
+        rank = state.card
         previous = jnp.where(state.dealt >= 2, deck.at(state.deck, jnp.maximum(state.dealt - 2, 0)), KINDS)
         share = state.counts.astype(jnp.float32) / (4 * self.decks)
         left, kinds = 4 * self.decks - state.counts, jnp.arange(KINDS, dtype=jnp.int32)
@@ -135,10 +127,10 @@ class HigherLower:
         )
         return measured.joined(exact, measured.references("cards", self.name, self.horizon()))
 
-    def draw(self, state: HigherLowerState, params: Params = ()) -> np.ndarray:
+    def draw(self, state: deck.Pack, params: Params = ()) -> np.ndarray:
         from unseen.environments.cards import drawing
 
-        rank = int(self._current(state))
+        rank = int(state.card)
         previous = [int(state.deck[int(state.dealt) - 2])] if int(state.dealt) >= 2 else []
         table = drawing.Table(3, KINDS)
         table.row(0, [deck.RANKS[r] for r in [*previous, rank]], shown=len(previous))
@@ -146,6 +138,3 @@ class HigherLower:
         left = 4 * self.decks - np.asarray(state.counts)
         table.bars(2, left / (4 * self.decks), deck.RANKS, chosen=rank)
         return table.array()
-
-    def _current(self, state: HigherLowerState) -> Int[Array, ""]:
-        return deck.at(state.deck, state.dealt - 1)

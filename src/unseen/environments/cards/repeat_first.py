@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import jax
@@ -17,14 +17,6 @@ from unseen.environments.cards import deck
 from unseen.environments.contract import Params, References, Score, Step
 
 KINDS = len(deck.SUITS)
-
-
-class RepeatFirstState(NamedTuple):
-    """Attributes: suits in the order of dealing; how many have been dealt; how many of each suit have been."""
-
-    deck: Int[Array, "N"]
-    dealt: Int[Array, ""]
-    counts: Int[Array, "4"]
 
 
 @dataclass(frozen=True)
@@ -79,29 +71,28 @@ class RepeatFirst:
         """One step beyond the last card: the game's end is no time limit."""
         return self.cards
 
-    def reset(self, key: PRNGKeyArray, params: Params = ()) -> tuple[Int[Array, ""], RepeatFirstState]:
+    def reset(self, key: PRNGKeyArray, params: Params = ()) -> tuple[Int[Array, ""], deck.Pack]:
         return self.begin(deck.shuffled(key, self.decks, "suits"))
 
-    def begin(self, suits: Int[Array, "N"]) -> tuple[Int[Array, ""], RepeatFirstState]:
+    def begin(self, suits: Int[Array, "N"]) -> tuple[Int[Array, ""], deck.Pack]:
         """The first card of a given pack."""
-        return suits[0], RepeatFirstState(suits, jnp.int32(1), jax.nn.one_hot(suits[0], KINDS, dtype=jnp.int32))
+        state = deck.Pack.opened(suits, KINDS)
+        return state.card, state
 
-    def step(self, key: PRNGKeyArray, state: RepeatFirstState, action: Int[Array, ""], params: Params = ()) -> Step:
+    def step(self, key: PRNGKeyArray, state: deck.Pack, action: Int[Array, ""], params: Params = ()) -> Step:
         reward = jnp.where(action == state.deck[0], 1.0, -1.0) / (self.cards - 1)
-        suit = deck.at(state.deck, state.dealt)
-        counts = state.counts + jax.nn.one_hot(suit, KINDS, dtype=jnp.int32)
-        dealt = state.dealt + 1
-        return Step(suit, RepeatFirstState(state.deck, dealt, counts), reward, dealt == self.cards)
+        after = state.after_dealing()
+        return Step(after.card, after, reward, after.dealt == self.cards)
 
-    def action_mask(self, state: RepeatFirstState, params: Params = ()) -> None:
+    def action_mask(self, state: deck.Pack, params: Params = ()) -> None:
         return None
 
-    def signals(self, key: PRNGKeyArray, state: RepeatFirstState, params: Params = ()) -> Mapping[str, Array]:
+    def signals(self, key: PRNGKeyArray, state: deck.Pack, params: Params = ()) -> Mapping[str, Array]:
         first = state.deck[0]
         left = (self.cards // KINDS - state.counts).astype(jnp.float32) / (self.cards // KINDS)
         return {
             "first": first,
-            "hand": deck.at(state.deck, state.dealt - 1),
+            "hand": state.card,
             "dealt": left,
             "expert": first,
             "state": jnp.concatenate([jax.nn.one_hot(first, KINDS, dtype=jnp.float32), left]),
@@ -119,7 +110,7 @@ class RepeatFirst:
         random = deck.per_step(-0.5 / (n - 1), 0, n - 1, "exact: right once in four")
         return deck.references({"random": random, "memoryless": table, "perfect_memory": certain, "oracle": certain})
 
-    def draw(self, state: RepeatFirstState, params: Params = ()) -> np.ndarray:
+    def draw(self, state: deck.Pack, params: Params = ()) -> np.ndarray:
         from unseen.environments.cards import drawing
 
         dealt = int(state.dealt)

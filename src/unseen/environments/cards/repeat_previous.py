@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import jax
@@ -19,14 +19,6 @@ from unseen.errors import UserError
 
 KINDS = len(deck.SUITS)
 DIFFICULTIES = {(1, 4): "easy", (2, 32): "medium", (3, 64): "hard"}
-
-
-class RepeatPreviousState(NamedTuple):
-    """Attributes: suits in the order of dealing; how many have been dealt; how many of each suit have been."""
-
-    deck: Int[Array, "N"]
-    dealt: Int[Array, ""]
-    counts: Int[Array, "4"]
 
 
 @dataclass(frozen=True)
@@ -89,25 +81,24 @@ class RepeatPrevious:
         """One step beyond the last card: the game's end is no time limit."""
         return self.cards
 
-    def reset(self, key: PRNGKeyArray, params: Params = ()) -> tuple[Int[Array, ""], RepeatPreviousState]:
+    def reset(self, key: PRNGKeyArray, params: Params = ()) -> tuple[Int[Array, ""], deck.Pack]:
         return self.begin(deck.shuffled(key, self.decks, "suits"))
 
-    def begin(self, suits: Int[Array, "N"]) -> tuple[Int[Array, ""], RepeatPreviousState]:
+    def begin(self, suits: Int[Array, "N"]) -> tuple[Int[Array, ""], deck.Pack]:
         """The first card of a given pack."""
-        return suits[0], RepeatPreviousState(suits, jnp.int32(1), jax.nn.one_hot(suits[0], KINDS, dtype=jnp.int32))
+        state = deck.Pack.opened(suits, KINDS)
+        return state.card, state
 
-    def step(self, key: PRNGKeyArray, state: RepeatPreviousState, action: Int[Array, ""], params: Params = ()) -> Step:
+    def step(self, key: PRNGKeyArray, state: deck.Pack, action: Int[Array, ""], params: Params = ()) -> Step:
         target = self._recent(state)[-1]
         reward = jnp.where(target == KINDS, 0.0, jnp.where(action == target, 1.0, -1.0)) / (self.cards - self.k)
-        suit = deck.at(state.deck, state.dealt)
-        counts = state.counts + jax.nn.one_hot(suit, KINDS, dtype=jnp.int32)
-        dealt = state.dealt + 1
-        return Step(suit, RepeatPreviousState(state.deck, dealt, counts), reward, dealt == self.cards)
+        after = state.after_dealing()
+        return Step(after.card, after, reward, after.dealt == self.cards)
 
-    def action_mask(self, state: RepeatPreviousState, params: Params = ()) -> None:
+    def action_mask(self, state: deck.Pack, params: Params = ()) -> None:
         return None
 
-    def signals(self, key: PRNGKeyArray, state: RepeatPreviousState, params: Params = ()) -> Mapping[str, Array]:
+    def signals(self, key: PRNGKeyArray, state: deck.Pack, params: Params = ()) -> Mapping[str, Array]:
         recent = self._recent(state)
         left = (self.cards // KINDS - state.counts).astype(jnp.float32) / (self.cards // KINDS)
         seen = jax.nn.one_hot(recent, KINDS + 1, dtype=jnp.float32).reshape(-1)
@@ -124,7 +115,7 @@ class RepeatPrevious:
         memoryless = certain if self.k == 1 else guess
         return deck.references({"random": random, "memoryless": memoryless, "perfect_memory": certain, "oracle": certain})
 
-    def draw(self, state: RepeatPreviousState, params: Params = ()) -> np.ndarray:
+    def draw(self, state: deck.Pack, params: Params = ()) -> np.ndarray:
         from unseen.environments.cards import drawing
 
         recent = [int(s) for s in np.asarray(self._recent(state))[:13]]
@@ -133,7 +124,7 @@ class RepeatPrevious:
         table.words(1, f"card {int(state.dealt)} of {self.cards}, newest on the left; number {self.k} is asked for")
         return table.array()
 
-    def _recent(self, state: RepeatPreviousState) -> Int[Array, "k"]:
+    def _recent(self, state: deck.Pack) -> Int[Array, "k"]:
         """The k newest suits, newest first; 4 where there is none."""
         place = state.dealt - 1 - jnp.arange(self.k, dtype=jnp.int32)
         suits = state.deck.at[jnp.maximum(place, 0)].get(mode="clip")
