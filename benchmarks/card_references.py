@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 
 import unseen.environments.cards as cards
+from references import Player, measure, uniform
 from unseen.environments import make
 
 FILE = Path(cards.__path__[0]) / "references.json"
-DISCOUNT = 0.99
 EPISODES = 20_000
 DIFFICULTIES = ("easy", "medium", "hard")
-
-# (memory, key, state) -> (memory, action); memory is one flag for each card, False before the first step
-Player = Callable[[jax.Array, jax.Array, Any], tuple[jax.Array, jax.Array]]
-
-
-def uniform(environment: Any) -> Player:
-    actions = int(environment.action_space().n)
-    return lambda memory, key, state: (memory, jax.random.randint(key, (), 0, actions))
 
 
 def counting(environment: Any) -> Player:
@@ -68,38 +59,12 @@ def remembering(environment: Any) -> Player:
     return act
 
 
-def returns(environment: Any, player: Player, episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Undiscounted and discounted return of each episode, cut at the horizon; two arrays of shape (episodes,)."""
-    limit = environment.horizon()
-
-    def episode(key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        for_reset, for_steps = jax.random.split(key)
-        _, state = environment.reset(for_reset)
-        memory = jnp.zeros((getattr(environment, "cards", 1),), bool)
-
-        def advance(carry: Any, key: jax.Array) -> tuple[Any, jax.Array]:
-            state, memory, running = carry
-            for_player, for_step = jax.random.split(key)
-            memory, action = player(memory, for_player, state)
-            step = environment.step(for_step, state, action)
-            return (step.state, memory, running & ~step.terminated), jnp.where(running, step.reward, 0.0)
-
-        _, rewards = jax.lax.scan(advance, (state, memory, jnp.bool_(True)), jax.random.split(for_steps, limit))
-        return rewards.sum(), (rewards * DISCOUNT ** jnp.arange(limit)).sum()
-
-    keys = jax.random.split(jax.random.key(seed), episodes)
-    total, discounted = jax.jit(lambda keys: jax.lax.map(episode, keys, batch_size=500))(keys)
-    return np.asarray(total, np.float64), np.asarray(discounted, np.float64)
-
-
-def measure(environment: Any, players: dict[str, Player]) -> dict[str, Any]:
-    entry: dict[str, Any] = {"time_limit": environment.horizon(), "discount": DISCOUNT, "undiscounted": {}, "discounted": {}}
-    for name, player in players.items():
-        for kind, values in zip(("undiscounted", "discounted"), returns(environment, player, EPISODES, seed=2), strict=True):
-            error = float(values.std(ddof=1) / len(values) ** 0.5)
-            source = f"measured: {EPISODES:,} episodes" + (", scripted" if name == "perfect_memory" else "")
-            entry[kind][name] = {"mean": round(float(values.mean()), 6), "standard_error": round(error, 6), "source": source}
-    return entry
+def entry(environment: Any, players: dict[str, Player]) -> dict[str, Any]:
+    """The scores of these players; their memory is a flag for each card."""
+    source = f"measured: {EPISODES:,} episodes"
+    sources = {name: source + (", scripted" if name == "perfect_memory" else "") for name in players}
+    flags = np.zeros(getattr(environment, "cards", 1), bool)
+    return measure(environment, {name: (player, EPISODES, sources[name]) for name, player in players.items()}, flags)
 
 
 def main() -> None:
@@ -111,12 +76,12 @@ def main() -> None:
     table: dict[str, Any] = {}
     for difficulty in DIFFICULTIES:
         game = make(f"higher-lower-{difficulty}")
-        table[game.name] = measure(game, {"perfect_memory": counting(game)})
+        table[game.name] = entry(game, {"perfect_memory": counting(game)})
         game = make(f"concentration-{difficulty}")
-        table[game.name] = measure(game, {"random": uniform(game), "perfect_memory": remembering(game)})
+        table[game.name] = entry(game, {"random": uniform(int(game.action_space().n)), "perfect_memory": remembering(game)})
         game = make(f"position-cartpole-{difficulty}")
-        table[game.name] = measure(game, {"random": uniform(game)})
-    flat = {f"{n}_{player}": score["mean"] for n, entry in table.items() for player, score in entry["undiscounted"].items()}
+        table[game.name] = entry(game, {"random": uniform(int(game.action_space().n))})
+    flat = {f"{n}_{player}": score["mean"] for n, scores in table.items() for player, score in scores["undiscounted"].items()}
     for name, value in flat.items():
         print(f"{name:45s} {value:8.4f}")
     if arguments.write:

@@ -32,28 +32,30 @@ EPISODES = 200_000
 TUNING_EPISODES = 20_000
 TIME_LIMIT = 100
 
-# (memory, key, state) -> (memory, action); memory is one float, 0 before the first step
+# (memory, key, state) -> (memory, action); memory is one float, 0 before the first step, or what `begin` of `returns` says
 Player = Callable[[jax.Array, jax.Array, Any], tuple[jax.Array, jax.Array]]
 
 
-def returns(environment: Any, player: Player, episodes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Undiscounted and discounted return of each episode, cut at the time limit; two arrays of shape (episodes,)."""
+def returns(environment: Any, player: Player, episodes: int, seed: int, begin: Any = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Undiscounted and discounted return of each episode, cut at the horizon; two arrays of shape (episodes,).
+
+    `begin` is the player's memory before the first step.
+    """
+    limit = environment.horizon(())
 
     def episode(key: jax.Array) -> tuple[jax.Array, jax.Array]:
         for_reset, for_steps = jax.random.split(key)
         _, state = environment.reset(for_reset, ())
 
-        def advance(carry: Any, inputs: Any) -> tuple[Any, jax.Array]:
+        def advance(carry: Any, key: jax.Array) -> tuple[Any, jax.Array]:
             state, memory, running = carry
-            key, _ = inputs
             for_player, for_step = jax.random.split(key)
             memory, action = player(memory, for_player, state)
             step = environment.step(for_step, state, action, ())
             return (step.state, memory, running & ~step.terminated), jnp.where(running, step.reward, 0.0)
 
-        inputs = (jax.random.split(for_steps, TIME_LIMIT), jnp.arange(TIME_LIMIT))
-        _, rewards = jax.lax.scan(advance, (state, jnp.float32(0), jnp.bool_(True)), inputs)
-        return rewards.sum(), (rewards * DISCOUNT ** jnp.arange(TIME_LIMIT)).sum()
+        _, rewards = jax.lax.scan(advance, (state, jnp.asarray(begin), jnp.bool_(True)), jax.random.split(for_steps, limit))
+        return rewards.sum(), (rewards * DISCOUNT ** jnp.arange(limit)).sum()
 
     keys = jax.random.split(jax.random.key(seed), episodes)
     total, discounted = jax.jit(lambda keys: jax.lax.map(episode, keys, batch_size=2_000))(keys)
@@ -207,10 +209,10 @@ def rooms(size: int) -> dict[str, Any]:
 # ---- the table ---------------------------------------------------------------------------------------------------------
 
 
-def measure(environment: Any, players: dict[str, tuple[Player, int, str]]) -> dict[str, Any]:
-    entry: dict[str, Any] = {"time_limit": TIME_LIMIT, "discount": DISCOUNT, "undiscounted": {}, "discounted": {}}
+def measure(environment: Any, players: dict[str, tuple[Player, int, str]], begin: Any = 0.0) -> dict[str, Any]:
+    entry: dict[str, Any] = {"time_limit": environment.horizon(()), "discount": DISCOUNT, "undiscounted": {}, "discounted": {}}
     for player, (act, episodes, source) in players.items():
-        for kind, values in zip(("undiscounted", "discounted"), returns(environment, act, episodes, seed=2), strict=True):
+        for kind, values in zip(("undiscounted", "discounted"), returns(environment, act, episodes, 2, begin), strict=True):
             error = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else 0.0
             entry[kind][player] = {"mean": round(float(values.mean()), 6), "standard_error": round(error, 6), "source": source}
     return entry
