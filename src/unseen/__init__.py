@@ -11,6 +11,7 @@ _HOMES = {
     "data": "",
     "agents": "",
     "learning": "",
+    "signals": "",
     "runs": "",
     "experiments": "",
     "reports": "",

@@ -112,9 +112,7 @@ def dataset(recording: Recording, names: Sequence[str], discount: float) -> Data
     for t in reversed(range(len(rewards))):
         following = rewards[t] + discount * following
         returns[t] = following
-    return Dataset(
-        _padded_observations(observation, episodes), _padded(action, episodes), rewards, returns, valid, coded, why, discount
-    )
+    return Dataset(_padded_observations(observation, episodes), _padded(action, episodes), rewards, returns, valid, coded, why, discount)
 
 
 def _told(episodes: Episodes, name: str) -> np.ndarray:

@@ -71,7 +71,9 @@ def record(environment: Any, episodes: int, *, steps: int = STEPS, level: str = 
         played = jax.jit(jax.vmap(lambda key, horizon: play(key, params, horizon)))(keys, horizons)
     else:
         stacked = jax.tree.map(lambda *xs: jnp.stack([jnp.asarray(x) for x in xs]), *levels.entries)
-        played = jax.jit(jax.vmap(lambda key, k, horizon: play(key, jax.tree.map(lambda x: x[k], stacked), horizon)))(keys, picked, horizons)
+        played = jax.jit(jax.vmap(lambda key, k, horizon: play(key, jax.tree.map(lambda x: x[k], stacked), horizon)))(
+            keys, picked, horizons
+        )
     seen, told, actions, rewards, terminated, truncated, valid = jax.tree.map(lambda x: np.swapaxes(np.asarray(x), 0, 1), played)
     return Recording(
         Episodes.from_padded(
@@ -94,7 +96,7 @@ def _external(host: Any, episodes: int, steps: int, seed: int) -> Recording:
     rng = np.random.default_rng(seed)
     batch = host.num_envs
     parts = []
-    for first in range(0, episodes, batch):
+    for _first in range(0, episodes, batch):
         going = np.ones(batch, bool)
         observation, signals = host.reset(rng.integers(0, 2**31 - 1, batch), going)
         shown, rows = [(observation, signals)], []

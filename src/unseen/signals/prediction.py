@@ -31,6 +31,7 @@ from unseen.learning.returns import td_lambda_returns
 from unseen.signals.dataset import Dataset
 from unseen.signals.folds import folds_of
 from unseen.signals.histories import Reader
+from unseen.signals.residual import constant_returns
 
 MANY = 1_000  # episodes above which the t-test is used, as published
 RESAMPLES = 10_000
@@ -209,11 +210,8 @@ class Predictions:
             UserError: fewer episodes than folds, or returns that are all the same.
         """
         self.data, self.settings, self.given = data, settings, tuple(given)
-        returns = data.rows(data.returns)
-        if np.ptp(returns) < 1e-12:
-            raise UserError(
-                f"every return is {returns[0, 0]:g}: nothing can inform about it; record longer episodes, or play a policy that gets rewards"
-            )
+        if np.ptp(data.rows(data.returns)) < 1e-12:
+            raise UserError(constant_returns(data))
         self.fold = folds_of(data.episodes, settings.folds, settings.seed)
         self.symmetric = held_out(data, self.given, settings)
 

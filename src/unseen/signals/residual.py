@@ -84,30 +84,36 @@ class Tested(NamedTuple):
 class Residuals:
     """Criterion A on one data set: every quantity is regressed once, and sets of signals are put together from the residuals."""
 
-    def __init__(self, data: Dataset, code: Float[np.ndarray, "T E W"], settings: Residual = Residual(), given: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        code: Float[np.ndarray, "T E W"],
+        settings: Residual = Residual(),
+        given: Sequence[str] = (),
+        about: Literal["return", "action"] = "return",
+    ) -> None:
         """
         Args:
             data: the episodes to test on.
             code: z of every history in them.
             settings: of the test.
             given: signals that are conditioned on like the history is: does another one tell something beyond them?
+            about: "action" asks instead whether signals tell the action, given the history.
 
         Raises:
-            UserError: one episode only, fewer episodes than folds, or returns that are all the same.
+            UserError: one episode only, fewer episodes than folds, or returns (actions) that are all the same.
         """
         self.data, self.settings = data, settings
         if data.episodes < 2:
             raise UserError("there is 1 episode to test on; what is tested is how episodes differ: record more")
-        returns = data.rows(data.returns)
-        if np.ptp(returns) < 1e-12:
-            raise UserError(
-                f"every return is {returns[0, 0]:g}: nothing can inform about it; record longer episodes, or play a policy that gets rewards"
-            )
+        self.target = data.rows(data.returns if about == "return" else data.action)
+        if self.target.shape[1] == 0 or np.all(np.ptp(self.target, axis=0) < 1e-12):
+            raise UserError(constant_returns(data) if about == "return" else "every action is the same: no signal can tell it")
         self.fold = folds_of(data.episodes, settings.folds, settings.seed)[data.episode]
         # The step belongs to the history; the code may have lost count of it.
         step = data.step[:, None] / max(1, int(data.step.max()))
-        parts = [data.rows(code), data.rows(data.action), step, *(data.rows(data.signals[name]) for name in given)]
-        self.x = np.concatenate(parts, axis=1)
+        known = [data.rows(code), *([data.rows(data.action)] if about == "return" else []), step]
+        self.x = np.concatenate([*known, *(data.rows(data.signals[name]) for name in given)], axis=1)
         self._kept: dict[str, Float[np.ndarray, "n _"]] = {}
 
     def residual(self, name: str) -> Float[np.ndarray, "n _"]:
@@ -128,8 +134,9 @@ class Residuals:
         self._kept |= dict(zip(wanted, parts, strict=True))
 
     @cached_property
-    def of_return(self) -> Float[np.ndarray, "n 1"]:
-        return self._residual(conditional.standard(self.data.rows(self.data.returns)))
+    def of_target(self) -> Float[np.ndarray, "n _"]:
+        """The residual of the return, or of the action."""
+        return self._residual(conditional.standard(self.target))
 
     def _residual(self, y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
         """A common factor of a column does not change what depends on what; kernels take their bandwidth from the data."""
@@ -144,8 +151,14 @@ class Residuals:
         self.prepare(sorted({name for subset in subsets for name in subset}))
         together = [np.concatenate([self.residual(name) for name in subset], axis=1) for subset in subsets]
         if self.settings.variant == "hscic":
-            return [Tested(*conditional.hscic_test(self.of_return, y, self.x, self.data.episode, self.settings)) for y in together]
-        return independence(self.of_return, together, self.data, self.settings, self.x, self.fold)
+            return [Tested(*conditional.hscic_test(self.of_target, y, self.x, self.data.episode, self.settings)) for y in together]
+        return independence(self.of_target, together, self.data, self.settings, self.x, self.fold)
+
+
+def constant_returns(data: Dataset) -> str:
+    """What to say where no return differs from another."""
+    same = float(data.rows(data.returns)[0, 0])
+    return f"every return is {same:g}: nothing can inform about it; record longer episodes (steps), or play a policy that gets rewards"
 
 
 def independence(

@@ -1,0 +1,107 @@
+"""Which sets of signals to test, how many false discoveries that may cost, and the smallest set worth telling."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from scipy.stats import false_discovery_control
+
+Subset = tuple[str, ...]
+FEW = 4  # signals of which every subset is tested
+
+
+class Test(Protocol):
+    """A criterion on one data set: results with `effect`, `normalised` and `p` for each set of signals."""
+
+    def test(self, subsets: Sequence[Sequence[str]]) -> list[Any]: ...
+
+
+Criterion = Callable[[Subset], Test]  # what is given beside the history -> the test
+
+
+class Row(NamedTuple):
+    """One set of signals.
+
+    Attributes:
+        signals: their names.
+        effect: the criterion's own statistic: HSIC of the residuals, or the mean gain in squared error.
+        normalised: comparable between sets: 0 is nothing, 1 the most possible.
+        p: of "tells nothing beyond the history".
+        adjusted: p adjusted for the number of sets tested (Benjamini & Hochberg 1995).
+        verdict: "informative", "nothing found", or why it could not be tested.
+    """
+
+    signals: Subset
+    effect: float
+    normalised: float
+    p: float
+    adjusted: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of forward selection: what each signal left adds to those already chosen."""
+
+    given: Subset
+    rows: tuple[Row, ...]
+
+
+def subsets(names: Sequence[str], reference: Sequence[str] = ()) -> list[Subset]:
+    """Every non-empty subset of at most 4 names, single ones of more; then the reference signals, each by itself."""
+    sizes = range(1, len(names) + 1) if len(names) <= FEW else range(1, 2)
+    return [tuple(s) for size in sizes for s in combinations(names, size)] + [(name,) for name in reference]
+
+
+def tested(test: Test, sets: Sequence[Subset], alpha: float) -> list[Row]:
+    """A row for each set, the false-discovery rate among them held at `alpha`."""
+    if not sets:
+        return []
+    results = test.test(sets)
+    adjusted = false_discovery_control([r.p for r in results])
+    return [
+        Row(s, r.effect, r.normalised, r.p, float(q), "informative" if q <= alpha else "nothing found")
+        for s, r, q in zip(sets, results, adjusted, strict=True)
+    ]
+
+
+def forward(criterion: Criterion, first: Sequence[Row], alpha: float, most: int) -> list[Stage]:
+    """Forward selection: take the informative signal with the largest effect, condition on it, ask again.
+
+    Each stage holds the false-discovery rate at `alpha` among the signals it tests (Benjamini-Hochberg); over stages it is not
+    controlled. Stops when nothing left is informative, or after `most` signals.
+
+    Args:
+        criterion: the test, given a set of signals beside the history.
+        first: rows of single signals, given nothing.
+        alpha: false-discovery rate of each stage.
+        most: signals to choose at most.
+    """
+    singles = [row for row in first if len(row.signals) == 1]
+    q = false_discovery_control([row.p for row in singles]) if singles else []
+    singles = [row._replace(adjusted=float(a), verdict="informative" if a <= alpha else "nothing found") for row, a in zip(singles, q)]
+    stages = [Stage((), tuple(singles))]
+    while (best := _best(stages[-1].rows)) is not None and len(stages) <= most:
+        given = (*stages[-1].given, *best.signals)
+        left = [row.signals for row in stages[-1].rows if row is not best]
+        if not left:
+            stages.append(Stage(given, ()))
+            break
+        stages.append(Stage(given, tuple(tested(criterion(given), left, alpha))))
+    return stages
+
+
+def _best(rows: Sequence[Row]) -> Row | None:
+    """The informative row with the largest normalised effect."""
+    informative = [row for row in rows if row.verdict == "informative"]
+    return max(informative, key=lambda row: row.normalised) if informative else None
+
+
+def ordered(rows: Sequence[Row]) -> list[Row]:
+    """Informative ones first, by effect; what could not be tested last."""
+    rank = {"informative": 0, "nothing found": 1}
+    return sorted(rows, key=lambda row: (rank.get(row.verdict, 2), -row.normalised if np.isfinite(row.normalised) else 0.0))
