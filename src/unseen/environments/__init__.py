@@ -10,6 +10,7 @@ _HOMES = {
     "make": "unseen.environments.registry",
     "names": "unseen.environments.registry",
     "register": "unseen.environments.registry",
+    "NoisySignals": "unseen.environments.noisy",
     "check_environment": "unseen.environments.check",
     "tabular": "",
     "navigation": "",

@@ -76,11 +76,14 @@ def make(name: str, /, **options: Any) -> Any:
     Args:
         name: a registered name (`names()`), "heavenhell-N" or "shopping-N" of any size, the path of a `.pomdp` file,
             "gymnax:NAME", or "gym:ID" (an external environment, stepped on the host).
-        options: keyword arguments of the environment, such as `time_limit=50`.
+        options: keyword arguments of the environment, such as `time_limit=50`; for every environment of this package and from
+            gymnax also `noisy`, the noise on its signals (see `environments.NoisySignals`).
 
     Raises:
         UserError: unknown name or option (with the nearest valid one), a value that is not allowed, a missing file.
     """
+    if (noise := options.pop("noisy", None)) is not None:
+        return _import("unseen.environments.noisy:NoisySignals")(make(name, **options), noise)
     if entry := _ENTRIES.get(name) or _family(name):
         return entry.build(name, options)
     if name.lower().endswith(".pomdp"):

@@ -95,7 +95,7 @@ def _columns(levels: np.ndarray) -> int:
 def _one_hot(values: Shaped[np.ndarray, " n"], levels: np.ndarray, name: str) -> Float[np.ndarray, "n k"]:
     known = np.isin(values, levels)
     if not known.all():
-        raise UserError(f"{name} has the level {values[~known][0]!r}, which was not there before; levels known: {_listed(levels)}")
+        raise UserError(f"{name} has the level {values[~known].tolist()[0]!r}, which was not there before; levels known: {_listed(levels)}")
     index = np.searchsorted(levels, values)
     if len(levels) == 2:
         return index[:, None].astype(float)

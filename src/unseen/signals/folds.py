@@ -76,13 +76,11 @@ def moments(
         fold: of each row; all rows of an episode share one.
         scales: whether the variance is wanted; without it, it is 1 everywhere.
     """
-    from sklearn.base import clone
-
     mean, variance = np.empty_like(y), np.ones_like(y)
     leaves = False
     for k in np.unique(fold):
         out = fold == k
-        fitted = clone(model).fit(x[~out], _flat(y[~out]))
+        fitted = _fresh(model).fit(x[~out], _flat(y[~out]))
         mean[out] = _columns(fitted.predict(x[out]), y)
         leaves = scales and hasattr(fitted, "estimators_") and hasattr(fitted, "apply")
         if leaves:
@@ -91,11 +89,18 @@ def moments(
         squared = (y - mean) ** 2
         for k in np.unique(fold):
             out = fold == k
-            variance[out] = _columns(clone(model).fit(x[~out], _flat(squared[~out])).predict(x[out]), y)
+            variance[out] = _columns(_fresh(model).fit(x[~out], _flat(squared[~out])).predict(x[out]), y)
     if scales:
         overall = np.mean((y - mean) ** 2, axis=0)
         variance = np.maximum(variance, np.maximum(SMALLEST**2 * overall, 1e-24))
     return Moments(mean, variance)
+
+
+def _fresh(model: Regressor) -> Any:
+    """A copy that was fitted to nothing yet."""
+    from sklearn.base import clone
+
+    return clone(model)
 
 
 def _flat(y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "..."]:

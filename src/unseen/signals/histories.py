@@ -86,7 +86,7 @@ def trained_reader(data: Dataset, *, width: int = WIDTH, updates: int = UPDATES,
     all_ = moments(data)
     k_model, k_batches = jax.random.split(jax.random.key(seed))
     model = Predictor(all_.inputs.shape[-1], all_.action.shape[-1], all_.target.shape[-1], width, key=k_model)
-    adam = optax.adam(RATE)
+    adam: Any = optax.adam(RATE)
     batch = min(BATCH, data.episodes)
 
     @eqx.filter_jit

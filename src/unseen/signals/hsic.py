@@ -102,7 +102,7 @@ def normalised(phi: Float[np.ndarray, "n p"], psi: Float[np.ndarray, "n q"]) -> 
 
 def permutation_null(
     phi: Float[np.ndarray, "n p"], psis: Sequence[Float[np.ndarray, "n _"]], episodes: int, draws: int, *, seed: int = 0
-) -> Float[np.ndarray, "draws+1 k"]:
+) -> Float[np.ndarray, "{draws}+1 k"]:
     """HSIC of `phi` with each of `psis` when whole episodes of `phi` are exchanged; row 0 is the identity.
 
     Every draw keeps what an episode's steps have to do with each other, and which step is which. All sets of features get the
@@ -142,7 +142,7 @@ def wild_null(
     draws: int,
     *,
     seed: int = 0,
-) -> Float[np.ndarray, "draws+1 k"]:
+) -> Float[np.ndarray, "{draws}+1 k"]:
     """||sum_e w_e C_e / n||_F^2 with C_e = sum_t phi_et psi_et' and one random sign w_e for each episode; row 0 has every sign +.
 
     For episodes of unequal length, which cannot be exchanged. Under the null every C_e has mean zero.
@@ -175,7 +175,7 @@ def centred_by_step(rows: Float[np.ndarray, "n d"], step: Int[np.ndarray, " n"])
     return rows - (sums / np.maximum(counts, 1)[:, None])[step]
 
 
-def p_value(null: Float[np.ndarray, "draws+1"]) -> float:
+def p_value(null: Float[np.ndarray, " rows"]) -> float:
     """(1 + #{draws >= observed}) / (draws + 1), the observed statistic in row 0.
 
     Source: the form with + 1 (Phipson & Smyth 2010) is proposed; IAAC does not state one.

@@ -165,17 +165,17 @@ def _predicted(everything: Batch, weights: Float[Array, "2 E"], settings: Predic
     """Q of every step from a critic trained on the episodes with weight in row 0, its parameters chosen on those in row 1."""
     k_model, k_batches = jax.random.split(key)
     model = QCritic(everything.inputs.shape[-1], everything.told.shape[-1], settings.width, key=k_model)
-    adam = optax.adam(settings.rate)
+    adam: Any = optax.adam(settings.rate)
     batch = min(settings.batch, everything.valid.shape[1])
     # The Gumbel trick draws without replacement among the episodes that have a weight.
     allowed = jnp.log(weights[0])
-    judged = everything.valid * weights[1]
+    judged = everything.valid * weights[1][None]
 
     def update(carry: Any, inputs: Any) -> tuple[Any, None]:
         (model, state), (key, y) = carry, inputs
         _, drawn = jax.lax.top_k(allowed + jax.random.gumbel(key, allowed.shape, jnp.float32), batch)
         some = jax.tree.map(lambda x: x[:, drawn], everything)
-        some = some._replace(valid=some.valid * weights[0][drawn])
+        some = some._replace(valid=some.valid * weights[0][drawn][None])
         gradient = jax.grad(td_loss)(model, y[:, drawn], some)
         return optimise.step(adam, model, gradient, state), None
 

@@ -39,6 +39,7 @@ def rank(
     level: str = "train",
     alpha: float = 0.05,
     most: int = MOST_CHOSEN,
+    sets: Sequence[Sequence[str]] | None = None,
     seed: int = 0,
 ) -> Ranking:
     """Test which signals tell about the return what history and action do not, and say which to tell the critic.
@@ -55,6 +56,7 @@ def rank(
         level: of the environment.
         alpha: false-discovery rate among the sets tested.
         most: signals that forward selection may choose; 0 leaves it out.
+        sets: the sets of signals to test; by default every subset of up to four signals, single ones of more, and "state" by itself.
         seed: of everything drawn.
 
     Returns:
@@ -72,14 +74,14 @@ def rank(
     asked = episodes if episodes is not None else TESTED_EPISODES[method]
     extra = READER_EPISODES if method == "residual" else 0
     recording, name = recorded(source, asked + extra, steps=steps, level=level, seed=seed)
-    names = named(recording, signals, name)
+    names = named(recording, signals if sets is None else [n for each in sets for n in each], name)
     data = dataset(recording, names, discount)
     prepared = _prepared(data, method, settings, seed)
     testable = [n for n in names if n in data.signals]
     candidates = [n for n in testable if n != REFERENCE] or testable
     references = [n for n in testable if n not in candidates]
     first = prepared.criterion(())
-    rows = search.tested(first, search.subsets(candidates, references), alpha)
+    rows = search.tested(first, _sets(sets, testable, search.subsets(candidates, references)), alpha)
     singles = [row for row in rows if len(row.signals) == 1 and row.signals[0] in candidates]
     stages = search.forward(prepared.criterion, singles, alpha, most) if most and singles else []
     chosen = stages[-1].given if stages else ()
@@ -179,6 +181,11 @@ def _settings(method: str, settings: Residual | Prediction | None, seed: int) ->
     if not isinstance(settings, kind):
         raise UserError(f"settings = {type(settings).__name__} does not go with method={method!r}; give {kind.__name__}(...)")
     return settings
+
+
+def _sets(sets: Sequence[Sequence[str]] | None, testable: Sequence[str], default: list[search.Subset]) -> list[search.Subset]:
+    """The sets asked for, without those that hold a signal about which nothing can be said."""
+    return default if sets is None else [tuple(each) for each in sets if set(each) <= set(testable)]
 
 
 def _described(method: str, settings: Residual | Prediction) -> str:

@@ -98,7 +98,7 @@ def _sentences(ranking: Ranking) -> list[str]:
         elif single[name].verdict == "informative":
             said.append(f"`{name}` adds nothing beside {_named(ranking.chosen)} (p {row.p:.2g}).")
         else:
-            said.append(f"`{name}` adds nothing the agent does not already remember (p {single[name].p:.2g}).")
+            said.append(f"`{name}`: nothing found that the agent does not already remember (p {single[name].p:.2g}).")
     for name, row in single.items():
         if row.p != row.p:
             said.append(f"`{name}` was {row.verdict}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.stats import false_discovery_control
@@ -14,6 +14,7 @@ Subset = tuple[str, ...]
 FEW = 4  # signals of which every subset is tested
 
 
+@runtime_checkable
 class Test(Protocol):
     """A criterion on one data set: results with `effect`, `normalised` and `p` for each set of signals."""
 

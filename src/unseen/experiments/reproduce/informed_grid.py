@@ -98,7 +98,7 @@ _SMOKE = (
     Task("synthetic", "synthetic", ("1245", "12"), 0.1),
 )
 SCALES: dict[str, Scale] = {
-    "smoke": Scale(2, 2_000, 2.0, _SMOKE, small=True, episodes=40, prediction_episodes=80, permutations=99),
+    "smoke": Scale(2, 2_000, 1.5, _SMOKE, small=True, episodes=40, prediction_episodes=60, permutations=99),
     # On two cores four seeds take as long as three.
     "laptop": Scale(4, 300_000, 90.0, popgym_width=128, prediction_episodes=500),
     "paper": Scale(20, 2_000_000, None),
@@ -150,7 +150,12 @@ def experiment(task: Task, critic: Critic, scale: Scale) -> Experiment:
     rate 5e-4, no entropy bonus. Departures: no layer norm before POPGym's memory; four episodes an update there (not found).
     """
     env_steps = round(scale.env_steps * task.steps)
-    common: dict[str, Any] = {"entropy": task.entropy, "entropy_end": task.entropy / 10, "entropy_steps": env_steps, "time_limit": "terminate"}
+    common: dict[str, Any] = {
+        "entropy": task.entropy,
+        "entropy_end": task.entropy / 10,
+        "entropy_steps": env_steps,
+        "time_limit": "terminate",
+    }
     if task.family == "navigation":
         algorithm = A2C(learning_rate=1e-3, **common)
         agent = Agent(critic=critic, policy_scale=1.0)

@@ -1,0 +1,207 @@
+"""`reproduce informed`: trains the grid cell by cell, tests every signal before, and gathers what came out as plain data.
+
+A directory holds `cells/NAME` (run directories, resumed when interrupted), `curves/NAME.parquet` beside `NAME.toml` (what is kept of a
+finished cell: it is not trained again while its settings are the same) and `criteria/TASK.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import polars as pl
+
+from unseen.environments.registry import make
+from unseen.errors import UserError
+from unseen.experiments.reproduce.informed_grid import NONE, Cell, Scale, Task, cells, scale_named
+from unseen.experiments.toml import to_toml
+from unseen.experiments.train import Interval, train
+from unseen.runs.files import local_path, make_directory, write_atomic
+from unseen.signals import rank
+from unseen.signals.prediction import Prediction
+from unseen.signals.residual import Residual
+
+METRICS = ("return", "length", "steps_per_s")
+CRITERIA = ("standardised", "kci", "prediction")
+Say = Callable[[str], None]
+
+
+class Outcome(NamedTuple):
+    """One cell.
+
+    Attributes:
+        cell: which.
+        metrics: its metrics, long form; None where it was not finished.
+    """
+
+    cell: Cell
+    metrics: pl.DataFrame | None
+
+
+class Effect(NamedTuple):
+    """What a criterion says about one signal of one task before any training; `normalised` and `p` are None where untestable."""
+
+    task: str
+    signal: str
+    criterion: str
+    normalised: float | None
+    p: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that a report needs.
+
+    Attributes:
+        scale: its name.
+        outcomes: of every cell of the grid, finished or not.
+        effects: of every criterion on every told signal.
+    """
+
+    scale: str
+    outcomes: tuple[Outcome, ...]
+    effects: tuple[Effect, ...]
+
+
+class _Clock:
+    def __init__(self, minutes: float | None) -> None:
+        self.until = None if minutes is None else time.monotonic() + 60 * minutes
+
+    @property
+    def over(self) -> bool:
+        return self.until is not None and time.monotonic() > self.until
+
+
+def run(directory: str | os.PathLike[str], scale_name: str, *, minutes: float | None = None, say: Say = print) -> Results:
+    """Train what is missing, as far as the time goes, and return what there is.
+
+    Args:
+        directory: where everything is kept; give the same one again to go on.
+        scale_name: "smoke", "laptop" or "paper".
+        minutes: another limit than the scale's own.
+        say: told what is being done, line by line.
+
+    Raises:
+        UserError: an unknown scale, minutes that are not positive, or a directory of another scale.
+    """
+    from unseen.experiments.platform import prepare
+
+    scale = scale_named(scale_name)
+    if minutes is not None and minutes <= 0:
+        raise UserError(f"minutes = {minutes}; give a positive number")
+    folder = local_path(directory)
+    _refuse_other_scale(folder, scale_name)
+    prepare()
+    clock = _Clock(scale.minutes if minutes is None else minutes)
+    tested: set[str] = set()
+    for cell in cells(scale):
+        if cell.task.environment not in tested and not clock.over:
+            _criteria(folder, cell.task, scale, say)
+            tested.add(cell.task.environment)
+        if _kept(folder, cell) is None and not clock.over:
+            _train(folder, cell, clock, say)
+    return gathered(folder, scale_name)
+
+
+def gathered(directory: str | os.PathLike[str], scale_name: str) -> Results:
+    """What a directory holds so far."""
+    folder, scale = local_path(directory), scale_named(scale_name)
+    outcomes = tuple(Outcome(cell, _kept(folder, cell)) for cell in cells(scale))
+    effects = tuple(effect for task in scale.tasks for effect in _known_criteria(folder, task))
+    return Results(scale_name, outcomes, effects)
+
+
+def _refuse_other_scale(folder: Path, scale_name: str) -> None:
+    note = folder / "scale.txt"
+    if note.exists() and (found := note.read_text(encoding="utf-8").strip()) != scale_name:
+        raise UserError(f"{folder} holds scale {found!r}, not {scale_name!r}; choose another directory")
+    make_directory(folder)
+    write_atomic(note, f"{scale_name}\n".encode())
+
+
+def _train(folder: Path, cell: Cell, clock: _Clock, say: Say) -> None:
+    """Train a cell to its end, or until the time is over; a finished one is kept as curves."""
+    begun = time.monotonic()
+
+    def stop(interval: Interval) -> None:
+        if clock.over:
+            raise StopIteration
+
+    run = train(cell.experiment, folder / "cells" / cell.name, callbacks=[stop])
+    metrics = run.metrics()
+    if int(metrics.group_by("seed").agg(pl.col("env_steps").max())["env_steps"].min()) < cell.experiment.env_steps:  # type: ignore[arg-type]
+        say(f"{cell.name}: not finished in time; it will be resumed")
+        return
+    curves = folder / "curves"
+    make_directory(curves)
+    kept = metrics.filter(pl.col("metric").is_in(METRICS)).select("seed", "env_steps", "wall_s", "metric", "value")
+    kept.write_parquet(curves / f"{cell.name}.parquet")
+    write_atomic(curves / f"{cell.name}.toml", to_toml(cell.experiment).encode())
+    say(f"{cell.name}: {time.monotonic() - begun:.0f} s")
+
+
+def _kept(folder: Path, cell: Cell) -> pl.DataFrame | None:
+    """The metrics of a finished cell with these very settings."""
+    settings = folder / "curves" / f"{cell.name}.toml"
+    if not settings.exists() or settings.read_text(encoding="utf-8") != to_toml(cell.experiment):
+        return None
+    return pl.read_parquet(settings.with_suffix(".parquet"))
+
+
+def _criteria_file(folder: Path, task: Task) -> Path:
+    return folder / "criteria" / f"{task.environment}.json"
+
+
+def _criteria(folder: Path, task: Task, scale: Scale, say: Say) -> None:
+    """Both criteria on every signal that a critic of this task is told, under random play."""
+    path = _criteria_file(folder, task)
+    if path.exists():
+        return
+    begun = time.monotonic()
+    environment = make(task.environment, **task.options)
+    sets = [(name,) for name in task.told]
+    effects = []
+    for criterion in CRITERIA:
+        prediction = criterion == "prediction"
+        settings: Any = _prediction(scale) if prediction else _residual(criterion, scale)
+        episodes = scale.prediction_episodes if prediction else scale.episodes
+        method: Literal["residual", "prediction"] = "prediction" if prediction else "residual"
+        try:
+            ranking = rank(environment, method=method, settings=settings, episodes=episodes, sets=sets, most=0)
+        except UserError as error:  # such as returns that are all the same under random play
+            effects += [Effect(task.environment, name, criterion, None, None, f"not testable: {error}") for name in task.told]
+            continue
+        for row in ranking.rows:
+            known = row.p == row.p
+            figures = (row.normalised, row.p) if known else (None, None)
+            effects.append(Effect(task.environment, row.signals[0], criterion, *figures, row.verdict))
+    make_directory(path.parent)
+    write_atomic(path, (json.dumps([effect._asdict() for effect in effects], indent=1) + "\n").encode())
+    say(f"{task.environment}: criteria on {len(sets)} signals, {time.monotonic() - begun:.0f} s")
+
+
+def _prediction(scale: Scale) -> Prediction:
+    return Prediction(folds=2, updates=60) if scale.small else Prediction()
+
+
+def _residual(criterion: str, scale: Scale) -> Residual:
+    """Trees with random thresholds below paper scale: a fifth of the time."""
+    regressor = "forest" if scale.minutes is None else "extra-trees"
+    return Residual(variant=criterion, regressor=regressor, draws=scale.permutations)  # type: ignore[arg-type]
+
+
+def _known_criteria(folder: Path, task: Task) -> Sequence[Effect]:
+    path = _criteria_file(folder, task)
+    return [Effect(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+
+
+def baseline(results: Results, task: str) -> Outcome | None:
+    """The finished cell without a signal."""
+    found = [o for o in results.outcomes if o.cell.task.environment == task and o.cell.critic == NONE and o.metrics is not None]
+    return found[0] if found else None
