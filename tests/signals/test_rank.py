@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import gymnasium
+import jax
 import numpy as np
 import pytest
+from jaxtyping import TypeCheckError
 from pole import Pole
 
 from unseen.data import Episodes
 from unseen.environments import make
 from unseen.errors import UserError
 from unseen.signals import Prediction, Residual, leak_test, procedure, rank, record
-from unseen.signals.histories import trained_reader
+from unseen.signals.histories import Reader, trained_reader
 
 QUICK = Residual(regressor="linear", draws=99, landmarks=64)
 
@@ -39,19 +42,15 @@ def recording(episodes=40, steps=4, seed=0, **signals):
     return Episodes.from_list(listed)
 
 
-@pytest.fixture(scope="module")
-def quick_reader():
-    """Few updates are enough for what is tested here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(procedure, "trained_reader", lambda data, seed: trained_reader(data, width=8, updates=40, seed=seed))
-        yield
-
-
-pytestmark = pytest.mark.usefixtures("quick_reader")
+@pytest.fixture(autouse=True)
+def untrained(monkeypatch):
+    """Histories are read by a network as it was drawn, which is enough for what is tested here and saves its training."""
+    monkeypatch.setattr(procedure, "trained_reader", lambda data, seed: Reader(data.inputs.shape[-1], 8, key=jax.random.key(seed)))
 
 
 @pytest.mark.slow
-def test_an_environment_and_its_recording(tmp_path):
+def test_an_environment(monkeypatch):
+    monkeypatch.setattr(procedure, "trained_reader", trained_reader)
     found = rank("heavenhell-1", episodes=40, settings=QUICK, most=1)
     sets = {frozenset(row.signals) for row in found.rows}
     assert sets == {frozenset(s) for s in (("heaven",), ("position",), ("heaven", "position"), ("state",))}
@@ -61,12 +60,14 @@ def test_an_environment_and_its_recording(tmp_path):
     assert found.about.startswith("heavenhell-1: criterion A (residual independence, standardised, linear, 99 draws) on ")
     assert set(found.facts) == {"episodes", "steps", "return_deviation", "seconds", "chosen_effect"}
 
+
+def test_the_recording_of_an_environment(tmp_path):
     episodes = record(make("heavenhell-1"), 40).episodes
     episodes.write(tmp_path / "walks.parquet")
-    again = rank(Episodes.read(tmp_path / "walks.parquet"), ["heaven", "state"], settings=QUICK, most=1)
-    assert {row.signals for row in again.rows} == {("heaven",), ("state",)}
-    assert again.about.startswith("recorded episodes: ")
-    assert again.facts["episodes"] == 29  # two sevenths taught the reader
+    found = rank(Episodes.read(tmp_path / "walks.parquet"), ["heaven", "state"], settings=QUICK, most=1)
+    assert {row.signals for row in found.rows} == {("heaven",), ("state",)}
+    assert found.about.startswith("recorded episodes: ")
+    assert found.facts["episodes"] == 29  # two sevenths taught the reader
 
 
 def test_the_hidden_side_is_found_and_the_coin_is_not():
@@ -75,7 +76,7 @@ def test_the_hidden_side_is_found_and_the_coin_is_not():
     assert found.row("side").verdict == "informative"
     assert found.row("coin").verdict == "nothing found"
     assert found.recommendation.startswith("Tell the critic `side`: `side` effect ")
-    assert "`coin` adds nothing the agent does not already remember" in found.recommendation
+    assert "`coin`: nothing found that the agent does not already remember" in found.recommendation
     assert rank(recording(60), settings=QUICK).rows == found.rows  # the same seed, the same result
 
 
@@ -110,7 +111,7 @@ def test_external_environments_without_usable_signals(options, message):
 
 @pytest.mark.slow
 def test_the_other_method():
-    found = rank(recording(100), method="prediction", settings=Prediction(folds=2, updates=60, width=8, rate=1e-2), most=0)
+    found = rank(recording(100), ["side"], method="prediction", settings=Prediction(folds=2, updates=60, width=8, rate=1e-2), most=0)
     assert found.method == "prediction"
     assert found.row("side").verdict == "informative"
     assert found.facts["episodes"] == 100
@@ -120,7 +121,6 @@ def test_the_other_method():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "residuals"}, "unknown method 'residuals'; did you mean 'residual'"),
         ({"signals": ["sidee"]}, "unknown signal of recorded episodes 'sidee'; did you mean 'side'"),
         ({"signals": []}, "give a sequence of names"),
         ({"signals": "side"}, "give a sequence of names"),
@@ -137,18 +137,25 @@ def test_questions_that_make_no_sense_are_refused(options, message):
     assert "\n" not in str(error.value)
 
 
+def test_an_unknown_method_is_refused():
+    with pytest.raises((UserError, TypeCheckError), match="'residuals'"):  # the suite checks types before `rank` names the nearest
+        rank(recording(8), method="residuals")
+
+
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("option", "value", "message"),
     [
-        ({"variant": "kernel"}, "variant = 'kernel'; allowed: plain, standardised, kci, hscic"),
-        ({"regressor": "tree"}, "regressor = 'tree'; allowed: forest"),
-        ({"draws": 10}, "draws = 10; at least 19"),
-        ({"landmarks": 1}, "landmarks = 1"),
+        ("variant", "kernel", "variant = 'kernel'; allowed: plain, standardised, kci, hscic"),
+        ("regressor", "tree", "regressor = 'tree'; allowed: forest"),
+        ("draws", 10, "draws = 10; at least 19"),
+        ("landmarks", 1, "landmarks = 1"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(options, message):
-    with pytest.raises((UserError, TypeError), match=message):
-        Residual(**options)
+def test_settings_that_make_no_sense_are_refused(option, value, message):
+    settings = Residual()
+    object.__setattr__(settings, option, value)  # past the suite's check of types
+    with pytest.raises(UserError, match=message):
+        settings.__post_init__()
 
 
 def test_recordings_without_signals_or_too_short_are_refused():
@@ -162,7 +169,7 @@ def test_recordings_without_signals_or_too_short_are_refused():
         rank(whole.select([0]), method="prediction")
     with pytest.raises(UserError, match="6 episodes cannot be split into 9 folds"):
         rank(whole, settings=Residual(regressor="linear", folds=9))
-    with pytest.raises(UserError, match="episodes = -100; it must be at least 1|episodes = 0; it must be at least 1"):
+    with pytest.raises(UserError, match=r"episodes = -\d+; it must be at least 1"):
         rank("heavenhell-1", episodes=-200)
     with pytest.raises(UserError, match="steps = 0; it must be at least 1"):
         rank("heavenhell-1", steps=0)
@@ -228,13 +235,13 @@ def leaky(episodes=150, steps=5):
 
 
 def test_a_signal_that_knows_the_action_is_found():
-    fair, late, echo, still = leak_test(leaky(), ["fair", "late", "echo", "still"], settings=QUICK, alpha=0.05)
+    fair, late, echo, still = leak_test(leaky(), ["fair", "late", "echo", "still"], settings=replace(QUICK, draws=499))
     assert fair.leaks is False
     assert fair.verdict == "no sign that it knows the action"
     for leak in (late, echo):
         assert leak.leaks is True
         assert leak.verdict == "knows the action: is it recorded one step late?"
-        assert leak.adjusted <= 0.05
+        assert leak.adjusted <= 0.01
     assert still.leaks is None
     assert still.verdict == "not testable: it is constant"
     assert echo.effect > late.effect > 0.1 > fair.effect

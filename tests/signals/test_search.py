@@ -162,7 +162,7 @@ def test_advice_about_what_was_chosen_and_what_was_not():
     assert ranking([*singles, hopeless("e")], stages).recommendation == (
         "Tell the critic `a`: `a` effect 0.4, adjusted p 0.001. "
         "`b` adds to that (effect 0.15, adjusted p 0.004), but no more were asked for. "
-        "`c` adds nothing the agent does not already remember (p 0.6). "
+        "`c`: nothing found that the agent does not already remember (p 0.6). "
         "`d` adds nothing beside `a` (p 0.44). "
         "`e` was not testable: it is constant."
     )

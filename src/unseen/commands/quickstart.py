@@ -12,6 +12,7 @@ from unseen.reports.page import Page, write
 from unseen.reports.training import comparison, single, summarise
 
 ENVIRONMENT = "heavenhell-1"
+SENSORS = "position-cartpole-easy"
 CRITICS = {
     "symmetric": unseen.Critic(),
     "informed": unseen.Critic(signals=("heaven",)),
@@ -31,7 +32,7 @@ def quickstart(directory: str | os.PathLike[str], *, env_steps: int = 120_000, s
     folder = Path(directory)
     page = Page(
         "unseen: what the agent cannot see",
-        [_privileged_signals(folder, env_steps, seeds)],
+        [_privileged_signals(folder, env_steps, seeds), _worth_telling()],
         "Reinforcement learning under partial information. Every figure on this page was computed just now, on this machine.",
     )
     return write(page, folder / "report.html")
@@ -72,3 +73,19 @@ def _privileged_signals(folder: Path, env_steps: int, seeds: int) -> Section:
     )
     again = Code('unseen train heavenhell-3 --critic.signals heaven --seeds 4\nunseen train "gym:MiniGrid-MemoryS7-v0" --algorithm ppo')
     return Section("The hidden state, while training", [told, comparison(summaries, "Four critics"), optimum, single(summaries[1]), again])
+
+
+def _worth_telling() -> Section:
+    """Which signal to tell, asked before training."""
+    from unseen.reports.ranking import ranking_section
+    from unseen.signals import Residual, rank
+
+    print(f"{SENSORS}: which velocity is worth telling the critic?", flush=True)
+    ranking = rank(SENSORS, ("x_velocity", "angle_velocity"), episodes=150, settings=Residual(variant="kci", draws=499))
+    ranked = ranking_section(ranking, "Which signal is worth telling, asked before training")
+    told = Text(
+        "Cart and pole, of which the agent sees positions only. From episodes of random play alone: does telling a critic one of the "
+        "velocities say something about the return that the history does not?"
+    )
+    again = Code(f"unseen signals {SENSORS} --out signals.html")
+    return Section(ranked.title, [told, *ranked.blocks, again])

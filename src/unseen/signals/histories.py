@@ -24,7 +24,7 @@ from unseen.learning import optimise
 from unseen.signals.dataset import Dataset
 
 WIDTH = 64
-UPDATES = 600
+UPDATES = 300
 BATCH = 25  # episodes a gradient step
 RATE = 3e-3
 

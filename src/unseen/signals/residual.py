@@ -148,6 +148,8 @@ class Residuals:
 
     def test(self, subsets: Sequence[Sequence[str]]) -> list[Tested]:
         """Effect and p-value of each set of signals, all on the same draws."""
+        if not subsets:
+            return []
         self.prepare(sorted({name for subset in subsets for name in subset}))
         together = [np.concatenate([self.residual(name) for name in subset], axis=1) for subset in subsets]
         if self.settings.variant == "hscic":

@@ -94,8 +94,8 @@ class Scale:
 
 
 _SMOKE = (
-    Task("heavenhell-1", "navigation", ("heaven", "state"), 0.03),
-    Task("synthetic", "synthetic", ("1245", "12"), 0.1),
+    Task("synthetic", "synthetic", ("1245",), 0.1),
+    Task("heavenhell-1", "navigation", ("heaven",), 0.03),
 )
 SCALES: dict[str, Scale] = {
     "smoke": Scale(2, 2_000, 1.5, _SMOKE, small=True, episodes=40, prediction_episodes=60, permutations=99),
