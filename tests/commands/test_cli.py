@@ -186,3 +186,54 @@ def test_train_evaluate_extend_report(tmp_path, capsys):
     assert "<script" not in page
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
+
+
+def test_signals_prints_a_ranking_and_writes_a_page(capsys, tmp_path):
+    out = tmp_path / "signals.html"
+    few = ["--regressor", "linear", "--episodes", 30, "--draws", 39, "--methods", "standardised", "kci", "--leaks", "--out", out]
+    code, said, _ = ran(capsys, "signals", "heavenhell-1", "--environment-options", "time_limit=20", *few)
+    assert code == 0
+    assert said.count("signals  ") == 2
+    assert "heaven + position" in said
+    assert "no sign that it knows the action" in said
+    assert "Criterion A: independence of standardised residuals" in out.read_text()
+
+
+def test_signals_of_recorded_episodes(capsys, tmp_path):
+    from unseen.signals import record
+
+    record(unseen.make("heavenhell-1"), 30).episodes.write(tmp_path / "log.parquet")
+    code, said, _ = ran(capsys, "signals", tmp_path / "log.parquet", "--methods", "plain", "--regressor", "linear", "--draws", 39)
+    assert code == 0
+    assert "recorded episodes" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["heavenhell-9x", "--draws", "39"], "unknown environment 'heavenhell-9x'"),
+        (["heavenhell-1", "--signals", "heven"], "did you mean 'heaven'"),
+        (["heavenhell-1", "--draws", "5"], "draws = 5"),
+        (["heavenhell-1", "--methods", "kcl"], "kci"),
+        (["nothing.parquet"], "nothing.parquet"),
+        (["heavenhell-1", "--alpha", "2"], "alpha = 2"),
+        (["heavenhell-1", "--episodes", "0"], "episodes"),
+    ],
+)
+def test_a_mistake_about_signals_is_one_line(capsys, arguments, message):
+    code, _, err = ran(capsys, "signals", *arguments)
+    assert code == 2
+    assert message in err
+    assert err.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["informd"], "informed"), (["informed", "--scale", "huge"], "smoke"), (["informed", "--minutes", "-1"], "positive number")],
+)
+def test_a_mistake_about_reproducing_is_one_line(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = ran(capsys, "reproduce", *arguments)
+    assert code == 2
+    assert message in err
+    assert err.strip().count("\n") == 0

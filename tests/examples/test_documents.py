@@ -11,7 +11,17 @@ import pytest
 from unseen.cli import _COMMANDS
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("", ".data", ".runs", ".environments", ".environments.tabular", ".environments.navigation", ".environments.adapters", ".signals", ".reports")
+ROOMS = (
+    "",
+    ".data",
+    ".runs",
+    ".environments",
+    ".environments.tabular",
+    ".environments.navigation",
+    ".environments.adapters",
+    ".signals",
+    ".reports",
+)
 
 
 @pytest.mark.parametrize("room", ROOMS)

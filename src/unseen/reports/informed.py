@@ -64,8 +64,13 @@ def as_json(results: Results) -> dict[str, Any]:
                 "relative_wall_clock": _relative_cost(results, outcome),
             }
         shown.append(row)
-    correlations = {name: correlation(points(results, name))._asdict() for name in CRITERIA}
+    correlations = {name: _finite(correlation(points(results, name))._asdict()) for name in CRITERIA}
     return {"scale": results.scale, "cells": shown, "criteria": [e._asdict() for e in results.effects], "rank_correlation": correlations}
+
+
+def _finite(row: dict[str, float]) -> dict[str, float | None]:
+    """JSON knows no NaN."""
+    return {name: value if math.isfinite(value) else None for name, value in row.items()}
 
 
 def points(results: Results, criterion: str) -> list[Point]:
