@@ -24,6 +24,7 @@ from unseen.reports.statistics import Interval
 from unseen.reports.text import number, plain
 
 RESAMPLES = 2_000
+OVERVIEW = "All cells"
 NAMES = {"standardised": "A, standardised residuals", "kci": "A, conditional (KCI)", "prediction": "B, prediction gain"}
 
 
@@ -44,7 +45,11 @@ def page(results: Results) -> Page:
         "Critics are told a signal while training; actors never are."
     )
     tasks = list(dict.fromkeys(outcome.cell.task.environment for outcome in results.outcomes))
-    sections = [_overview(results), _criteria(results), *[_task(results, task) for task in tasks if baseline(results, task) is not None]]
+    sections = [
+        overview_section(results),
+        criteria_section(results),
+        *[_task(results, task) for task in tasks if baseline(results, task) is not None],
+    ]
     return Page("Informed asymmetric actor-critic, reproduced", sections, lead)
 
 
@@ -148,7 +153,8 @@ def _distance(task: str) -> float:
     return best.mean - references.random.mean
 
 
-def _overview(results: Results) -> Section:
+def overview_section(results: Results) -> Section:
+    """Every cell: final return, area, cost."""
     rows: list[list[Cell]] = []
     for outcome in results.outcomes:
         cell = outcome.cell
@@ -167,10 +173,11 @@ def _overview(results: Results) -> Section:
     seeds = [len(_curves(o).seeds) for o in results.outcomes if o.metrics is not None]
     few = "With so few seeds the intervals are too narrow: take no decision from small differences."
     blocks: list[Block] = [Text(few, "soft")] if seeds and min(seeds) < 10 else []
-    return Section("All cells", [*blocks, Table(("task: told", "final return", "AUC", "wall-clock", "seeds"), rows, caption)])
+    return Section(OVERVIEW, [*blocks, Table(("task: told", "final return", "AUC", "wall-clock", "seeds"), rows, caption)])
 
 
-def _criteria(results: Results) -> Section:
+def criteria_section(results: Results) -> Section:
+    """What the criteria said, against what telling gained."""
     blocks: list[Block] = []
     rows: list[list[Cell]] = []
     for criterion in CRITERIA:
@@ -195,9 +202,8 @@ def _criteria(results: Results) -> Section:
 
 
 def _task(results: Results, task: str) -> Section:
-    finished = [outcome for outcome in results.outcomes if outcome.cell.task.environment == task and outcome.metrics is not None]
-    curves = {outcome.cell.critic: _curves(outcome) for outcome in finished}
-    figure = draw_curves({label: band(each) for label, each in curves.items()}, y_label="return", references=_references(task))
+    curves = curves_of(results, task)
+    figure = draw_curves({label: band(each) for label, each in curves.items()}, y_label="return", references=references_of(task))
     ends = "; ".join(f"{label}: {number(summary_interval(each.final()).estimate)}" for label, each in curves.items())
     caption = "Return of the last 100 training episodes: interquartile mean over seeds, 95 % bootstrap interval shaded."
     missing = [o.cell.critic for o in results.outcomes if o.cell.task.environment == task and o.metrics is None]
@@ -207,7 +213,14 @@ def _task(results: Results, task: str) -> Section:
     return Section(task, blocks)
 
 
-def _references(task: str) -> Mapping[str, float]:
+def curves_of(results: Results, task: str) -> dict[str, Curves]:
+    """Critic -> learning curves, of a task's finished cells."""
+    finished = [o for o in results.outcomes if o.cell.task.environment == task and o.metrics is not None]
+    return {outcome.cell.critic: _curves(outcome) for outcome in finished}
+
+
+def references_of(task: str) -> Mapping[str, float]:
+    """Player -> mean return."""
     references = make(task).references("train")
     players = {"random": references.random, "perfect memory": references.perfect_memory, "oracle": references.oracle}
     return {name: player.mean for name, player in players.items() if player is not None}

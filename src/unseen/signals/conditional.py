@@ -1,8 +1,8 @@
 """Tests of conditional independence by kernels: one by regressed features (KCI's idea), and the HSCIC of the first version.
 
-KCI: with features phi of G, psi of i and chi of z = (h, a), both given their regressions on chi,
-    T = || n^-1 sum (phi - E[phi | z]) (psi - E[psi | z])' ||_F^2,
-which has mean zero products under the null whatever the conditional scales are.
+KCI: with features phi of G, psi of i and chi of z = (h, a), phi and psi given their regressions on chi,
+    T = || n^-1 sum (phi - E[phi | z]) [(psi - E[psi | z]) x (1, chi)]' ||_F^2,
+whose products have mean zero under the null whatever the conditional scales are.
 
 HSCIC(z) = w'(K_X o K_Y)w - 2 w'((K_X w) o (K_Y w)) + (w'K_X w)(w'K_Y w), w(z) = (K_Z + n lambda I)^-1 k_Z(z), averaged over z.
 
@@ -21,7 +21,8 @@ from scipy.linalg import cho_factor, cho_solve
 from unseen.signals import hsic
 
 CONDITIONS = 256  # landmarks of the features of (h, a)
-RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)  # of the largest eigenvalue
+RIDGES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)  # of the largest eigenvalue
+DIRECTIONS, MOVING = 24, 12  # leading directions of the signal's features, and of the history's, that are multiplied
 HSCIC_ROWS = 500  # rows that the HSCIC looks at: its cost is their cube
 HSCIC_RIDGE = 1e-3
 NEIGHBOURS = 5  # rows of about the same history, among which returns are exchanged
@@ -33,27 +34,46 @@ def standard(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     return (x - x.mean(axis=0)) / np.where(scale > 1e-12, scale, 1.0)
 
 
-def joined(y: Float[np.ndarray, "n m"], z: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m+d"]:
-    """(y, z) scaled so that a Gaussian kernel on both is the product of one on each, at their own median bandwidths.
+def conditions(x: Float[np.ndarray, "n d"], seed: int) -> Float[np.ndarray, "n q"]:
+    """What features are regressed on: the columns of (h, a) themselves, and Gaussian features of them."""
+    z = standard(x)
+    chi = hsic.features(z, CONDITIONS, seed=seed).rows
+    return np.concatenate([z / np.sqrt(z.shape[1]), chi], axis=1)
 
-    What a signal says about the return may change its sign with the history (left is good here, bad there): only y and z together
-    show it.
+
+def interacting(psi: Float[np.ndarray, "n q"], chi: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n p"]:
+    """psi times (1, chi): the features of the product of a kernel on what is left of i and 1 + a kernel on z, on leading directions.
+
+    What a signal says about the return may change its sign with the history (left is good here, bad there): only i and z together
+    show it. Since psi has mean zero given z, so has every product, and an error in E[phi | z] alone does not make the test reject.
     """
-    return np.concatenate([v / np.sqrt(hsic.median_bandwidth(v) or 1.0) for v in (y, z)], axis=1)
+    left, moving = leading(psi, DIRECTIONS), leading(chi, MOVING)
+    moving = moving / max(float(np.sqrt(np.sum(moving**2) / len(moving))), 1e-12)
+    with_one = np.concatenate([np.ones((len(chi), 1)), moving], axis=1)
+    return (left[:, :, None] * with_one[:, None, :]).reshape(len(psi), -1)
+
+
+def leading(rows: Float[np.ndarray, "n d"], count: int) -> Float[np.ndarray, "n k"]:
+    """The columns' principal components of largest variance."""
+    if rows.shape[1] <= count:
+        return rows
+    _, vectors = np.linalg.eigh(rows.T @ rows)
+    return rows @ vectors[:, ::-1][:, :count]
 
 
 def without(phi: Float[np.ndarray, "n p"], z: Float[np.ndarray, "n q"], fold: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n p"]:
     """phi - E[phi | z] by ridge regression on features, cross-fitted; of the weights the one with the least held-out error."""
     best, least = phi, np.inf
-    folds = np.unique(fold)
-    grams = {k: (z[fold != k].T @ z[fold != k], z[fold != k].T @ phi[fold != k]) for k in folds}
+    parts = {}
+    for k in np.unique(fold):
+        rest = fold != k
+        gram = z[rest].T @ z[rest]
+        values, vectors = np.linalg.eigh(gram)
+        parts[k] = values, z[fold == k] @ vectors, vectors.T @ (z[rest].T @ phi[rest])
     for ridge in RIDGES:
         left = np.empty_like(phi)
-        for k in folds:
-            gram, cross = grams[k]
-            weight = ridge * np.linalg.norm(gram, 2)
-            solved = cho_solve(cho_factor(gram + weight * np.eye(len(gram))), cross)
-            left[fold == k] = phi[fold == k] - z[fold == k] @ solved
+        for k, (values, rotated, cross) in parts.items():
+            left[fold == k] = phi[fold == k] - rotated @ (cross / (np.maximum(values, 0.0) + ridge * values[-1])[:, None])
         error = float(np.sum(left**2))
         if error < least:
             best, least = left, error

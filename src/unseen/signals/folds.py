@@ -68,7 +68,7 @@ def moments(
     """Cross-fitted conditional mean and variance of every column of y.
 
     The model is fitted once a fold. A forest's variance is that of its leaves: with the weights by which it averages y it averages
-    y^2 too (Meinshausen 2006). Any other regressor is fitted a second time, to the squared residuals of the first.
+    y^2 too (Meinshausen 2006). Any other regressor is fitted a second time, to the logarithm of the first one's squared residuals.
 
     Args:
         model: any scikit-learn regressor; it is cloned, not changed.
@@ -86,10 +86,14 @@ def moments(
         if leaves:
             variance[out] = _leaf_mean(fitted, x[~out], y[~out] ** 2, x[out]) - _leaf_mean(fitted, x[~out], y[~out], x[out]) ** 2
     if scales and not leaves:
+        # The logarithm, so that a few large squares do not decide what is predicted where squares are small.
         squared = (y - mean) ** 2
+        logarithm = np.log(np.maximum(squared, 1e-4 * squared.mean(axis=0) + 1e-24))
         for k in np.unique(fold):
             out = fold == k
-            variance[out] = _columns(_fresh(model).fit(x[~out], _flat(squared[~out])).predict(x[out]), y)
+            fitted = _fresh(model).fit(x[~out], _flat(logarithm[~out]))
+            factor = np.mean(squared[~out], axis=0) / np.mean(np.exp(_columns(fitted.predict(x[~out]), y)), axis=0)
+            variance[out] = factor * np.exp(_columns(fitted.predict(x[out]), y))
     if scales:
         overall = np.mean((y - mean) ** 2, axis=0)
         variance = np.maximum(variance, np.maximum(SMALLEST**2 * overall, 1e-24))

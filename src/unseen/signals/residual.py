@@ -183,14 +183,12 @@ def independence(
     def make(rows: Float[np.ndarray, "n _"]) -> Float[np.ndarray, "n _"]:
         return hsic.features(rows, settings.landmarks, seed=settings.seed).rows
 
-    phi = make(e)
-    psis = [make(rows) for rows in others] if settings.variant != "kci" else []
+    phi, psis = make(e), [make(rows) for rows in others]
     if settings.variant == "kci":
-        z = conditional.standard(x)
-        psis = [make(conditional.joined(rows, z)) for rows in others]
-        chi = hsic.features(z, conditional.CONDITIONS, seed=settings.seed).rows
-        phi, psis = conditional.without(phi, chi, fold), [conditional.without(psi, chi, fold) for psi in psis]
-        null = hsic.wild_null(phi, psis, data.episode, settings.draws, seed=settings.seed)
+        chi = conditional.conditions(x, settings.seed)
+        phi = conditional.leading(conditional.without(phi, chi, fold), conditional.DIRECTIONS)
+        psis = [conditional.interacting(conditional.without(psi, chi, fold), chi) for psi in psis]
+        null = hsic.wild_null(phi, psis, data.episode, settings.draws, centred=True, seed=settings.seed)
     elif data.equal_lengths:
         null = hsic.permutation_null(phi, psis, data.episodes, settings.draws, seed=settings.seed)
     else:
