@@ -31,5 +31,5 @@ def reproduce(name: str, scale: str, directory: Path, minutes: float | None = No
 
     results = informed.run(directory, scale, minutes=minutes, say=lambda line: print(line, flush=True))
     folder = local_path(directory)
-    write_atomic(folder / "results.json", (json.dumps(as_json(results), indent=1) + "\n").encode())
+    write_atomic(folder / "results.json", (json.dumps(as_json(results), indent=1, allow_nan=False) + "\n").encode())
     return write(page(results), folder / "report.html")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from unseen.signals.prediction import Prediction
 from unseen.signals.residual import Residual
 
 METHODS = {
+    "kci": "Criterion A: conditional independence given the history",
     "standardised": "Criterion A: independence of standardised residuals",
-    "kci": "Criterion A: conditional independence, interactions with the history included",
     "plain": "Criterion A as published: independence of residuals",
     "hscic": "Criterion A of the first version: HSCIC",
     "prediction": "Criterion B: gain in predicting returns",
@@ -53,8 +54,12 @@ def signals(
     """
     console = Console(highlight=False)
     recording: Any = source
+    if out is not None and (out.is_dir() or not os.access(_existing(out), os.W_OK)):
+        raise UserError(f"--out {str(out)!r} cannot be written; name a file, as in signals.html")
     if source.endswith(".parquet"):
         recording = Episodes.read(source)
+        if options or common.get("episodes") is not None:
+            raise UserError(f"{source} is recorded already: leave --episodes and --environment-options out")
     elif options and source.startswith("gym:"):
         raise UserError("environment options do not go with an external environment here; register it with them in a module of yours")
     elif not source.startswith("gym:"):
@@ -98,11 +103,15 @@ def together(rankings: Sequence[Any]) -> str:
         return f"All methods choose the same: {', '.join(rankings[0].chosen)}."
     common = set.intersection(*chosen)
     agreed = f"All methods choose {', '.join(sorted(common))}; beyond that they differ. " if common else "The methods differ. "
-    return (
-        agreed
-        + "Residual independence averages over histories: a signal whose meaning changes with the history (left is good here, bad there) "
-        "shows in the conditional variant and in criterion B only."
-    )
+    return agreed + "What one of them finds at a small p is there; what another misses may be there all the same."
+
+
+def _existing(path: Path) -> Path:
+    """The nearest folder above that is there."""
+    folder = path.resolve().parent
+    while not folder.exists():
+        folder = folder.parent
+    return folder
 
 
 def _page(source: str, sections: list[Section], out: Path, lead: str) -> Path:

@@ -37,7 +37,7 @@ class NoisySignals:
         if not hasattr(environment, "levels"):
             raise UserError("noise on signals needs an environment of this package; of an external one, add it to info['signals']")
         spaces = environment.signal_spaces(environment.levels["train"][0][1])
-        amounts = dict.fromkeys(spaces, noise) if isinstance(noise, int | float) else dict(noise)
+        amounts: dict[str, float] = dict(noise) if isinstance(noise, Mapping) else dict.fromkeys(spaces, float(noise))
         for name, amount in amounts.items():
             if name not in spaces:
                 raise unknown(f"signal of {environment.name}", name, spaces)

@@ -17,7 +17,7 @@ from unseen.experiments.reproduce.informed import CRITERIA, METRICS, Outcome, Re
 from unseen.experiments.reproduce.informed_grid import NONE, STATE_ONLY
 from unseen.reports.blocks import Block, Cell, Figure, Section, Table, Text
 from unseen.reports.curves import Curves, band, learning_curves, summary_interval
-from unseen.reports.figures import GREY, SETTINGS, WIDTH, style
+from unseen.reports.figures import GREY, MARKERS, SETTINGS, WIDTH, style
 from unseen.reports.figures import learning_curves as draw_curves
 from unseen.reports.page import Page
 from unseen.reports.statistics import Interval
@@ -57,7 +57,11 @@ def as_json(results: Results) -> dict[str, Any]:
     """The figures of the report as plain data."""
     shown: list[dict[str, Any]] = []
     for outcome in results.outcomes:
-        row: dict[str, Any] = {"task": outcome.cell.task.environment, "critic": outcome.cell.critic, "status": "not run"}
+        row: dict[str, Any] = {
+            "task": outcome.cell.task.environment,
+            "critic": outcome.cell.critic,
+            "status": "failed" if outcome.failure else "not run",
+        }
         if outcome.metrics is not None:
             curves = _curves(outcome)
             row |= {
@@ -97,7 +101,7 @@ def points(results: Results, criterion: str) -> list[Point]:
 
 
 class Correlation(NamedTuple):
-    """Spearman's rank correlation with a 95 % bootstrap interval over points; NaN with fewer than four."""
+    """Spearman's rank correlation with a 95 % bootstrap interval that resamples tasks; NaN where there are too few to say."""
 
     estimate: float
     low: float
@@ -110,14 +114,31 @@ def correlation(found: Sequence[Point], seed: int = 0) -> Correlation:
     if len(found) < 4:
         return Correlation(math.nan, math.nan, math.nan, len(found))
     x, y = (np.array([getattr(point, name) for point in found]) for name in ("effect", "gain"))
+    if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return Correlation(math.nan, math.nan, math.nan, len(found))
+    tasks = list(dict.fromkeys(point.task for point in found))
+    of_task = [np.array([k for k, point in enumerate(found) if point.task == task]) for task in tasks]
     rng = np.random.default_rng(seed)
     draws = []
-    while len(draws) < RESAMPLES:
-        k = rng.integers(0, len(x), len(x))
+    for _ in range(RESAMPLES):
+        k = np.concatenate([of_task[t] for t in rng.integers(0, len(tasks), len(tasks))])
         if np.ptp(x[k]) > 0 and np.ptp(y[k]) > 0:
             draws.append(_spearman(x[k], y[k]))
-    low, high = np.percentile(draws, [2.5, 97.5])
+    low, high = np.percentile(draws, [2.5, 97.5]) if len(tasks) > 2 else (math.nan, math.nan)
     return Correlation(_spearman(x, y), float(low), float(high), len(x))
+
+
+def within_tasks(found: Sequence[Point]) -> float:
+    """The mean over tasks of the rank correlation inside each task with at least three informed critics."""
+    by_task: dict[str, list[Point]] = {}
+    for point in found:
+        by_task.setdefault(point.task, []).append(point)
+    values = []
+    for some in by_task.values():
+        x, y = (np.array([getattr(point, name) for point in some]) for name in ("effect", "gain"))
+        if len(some) >= 3 and np.ptp(x) > 0 and np.ptp(y) > 0:
+            values.append(_spearman(x, y))
+    return float(np.mean(values)) if values else math.nan
 
 
 def _spearman(x: np.ndarray, y: np.ndarray) -> float:
@@ -159,7 +180,7 @@ def overview_section(results: Results) -> Section:
     for outcome in results.outcomes:
         cell = outcome.cell
         if outcome.metrics is None:
-            rows.append([f"{cell.task.environment}: {cell.critic}", "not run", None, None, None])
+            rows.append([f"{cell.task.environment}: {cell.critic}", "failed" if outcome.failure else "not run", None, None, None])
             continue
         curves = _curves(outcome)
         cost = _relative_cost(results, outcome)
@@ -184,7 +205,8 @@ def criteria_section(results: Results) -> Section:
         found = points(results, criterion)
         value = correlation(found)
         shown = Interval(value.estimate, value.low, value.high) if len(found) >= 4 else None
-        rows.append([NAMES[criterion], shown, len(found)])
+        inside = within_tasks(found)
+        rows.append([NAMES[criterion], shown, None if math.isnan(inside) else inside, len(found)])
         if len(found) >= 2:
             described = "; ".join(f"{p.task} {p.critic}: {number(p.effect)}, {number(p.gain)}" for p in found)
             blocks.append(
@@ -194,8 +216,11 @@ def criteria_section(results: Results) -> Section:
                     f"Effect and gain. {described}.",
                 )
             )
-    caption = "Spearman's rank correlation of effect and gain over all informed critics, 95 % bootstrap interval over them"
-    table = Table(("criterion", "rank correlation", "critics"), rows, caption)
+    caption = (
+        "Spearman's rank correlation of effect and gain over all informed critics, 95 % bootstrap interval that resamples tasks; within "
+        "tasks: the mean over tasks with three critics or more"
+    )
+    table = Table(("criterion", "rank correlation", "within tasks", "critics"), rows, caption)
     effects: list[list[Cell]] = [[f"{e.task}: {e.signal}", NAMES[e.criterion], e.normalised, e.p, e.verdict] for e in results.effects]
     listed = Table(("task: signal", "criterion", "normalised effect", "p", "verdict"), effects, "Before training, random play, 25 steps")
     return Section("What the criteria said before, and what telling gained", [table, *blocks, listed])
@@ -243,7 +268,8 @@ def scatter(found: Sequence[Point]) -> Drawing:
             colour, _, marker = style(n)
             some = [point for point in found if point.task == task]
             x, y = [p.effect for p in some], [p.gain for p in some]
-            handles.append(axes.scatter(x, y, color=colour, marker=marker, s=34))
+            inside = colour if n < len(MARKERS) else "none"  # the second round of markers is hollow
+            handles.append(axes.scatter(x, y, facecolor=inside, edgecolor=colour, marker=marker, s=34, linewidth=1.3))
             for point in some:
                 axes.annotate(plain(point.critic, 16), (point.effect, point.gain), xytext=(4, 3), textcoords="offset points", fontsize=7)
         axes.set_xlabel("normalised effect before training")

@@ -27,10 +27,13 @@ def ranking_section(ranking: Ranking, title: str = "Which signal is worth tellin
     blocks: list[Block] = [Text(ranking.recommendation, "good" if ranking.chosen else "verdict"), Text(ranking.about, "soft")]
     if tested:
         described = "; ".join(f"{_name(row)}: {number(row.normalised)}, adjusted p {number(row.adjusted)}" for row in tested)
-        caption = "Filled: informative at the stated false-discovery rate. Hollow: nothing found."
+        caption = "Filled: informative at the stated false-discovery rate. Hatched: nothing found. Beside each bar its adjusted p."
         blocks.append(Figure(draw(tested, _EFFECTS[ranking.method]), caption, f"Effects of sets of signals. {described}."))
     blocks.append(
-        _table(ranking.rows, "effect: the criterion's own statistic; normalised: comparable between sets; p adjusted over all sets")
+        _table(
+            ranking.rows,
+            "normalised: 0 is chance, 1 the most possible, smaller for wider sets; p is adjusted over all sets",
+        )
     )
     stages: list[Block] = [
         _table(stage.rows, f"Given history, action{''.join(f' and {name}' for name in stage.given)}")
@@ -48,10 +51,13 @@ def leaks_section(leaks: Sequence[Leak]) -> Section:
         [leak.signal, _or_dash(leak.effect), _or_dash(leak.p), _or_dash(leak.adjusted), leak.verdict] for leak in leaks
     ]
     bad = [leak.signal for leak in leaks if leak.leaks]
+    silent = [leak.signal for leak in leaks if leak.leaks is None]
     said = (
         Text(f"Do not tell a critic {', '.join(bad)}: what depends on the action biases the policy gradient.", "poor")
         if bad
-        else Text("No signal knows the action that follows it.", "good")
+        else Text(
+            "No sign was found that a signal knows the action that follows it." + (f" Not tested: {', '.join(silent)}." if silent else "")
+        )
     )
     return Section("Leaks", [said, Table(("signal", "effect", "p", "adjusted p", "verdict"), rows)])
 

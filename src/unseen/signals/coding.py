@@ -38,9 +38,26 @@ class Coding(NamedTuple):
         flat = values.reshape(len(values), -1)
         if self.levels is None:
             code = (flat.astype(float) - self.mean) / self.scale
-        else:
+        elif self.projection is None:
             code = np.concatenate([_one_hot(flat[:, k], levels, name) for k, levels in enumerate(self.levels)], axis=1)
+        else:
+            return self._projected(flat, name)
         return code if self.projection is None else code @ self.projection
+
+    def _projected(self, flat: Shaped[np.ndarray, "n c"], name: str) -> Float[np.ndarray, "n p"]:
+        """The projected one-hot code, a component at a time: the code itself may be far too wide to write down."""
+        assert self.levels is not None
+        assert self.projection is not None
+        out, below = np.zeros((len(flat), self.projection.shape[1])), 0
+        for k, levels in enumerate(self.levels):
+            index, width = _index(flat[:, k], levels, name), _columns(levels)
+            rows = self.projection[below : below + width]
+            if width == 1:
+                out += index[:, None] * rows
+            elif width:
+                out += rows[index]
+            below += width
+        return out
 
 
 def coding(values: Shaped[np.ndarray, "n ..."], space: gymnasium.Space[Any] | None = None, *, widest: int | None = WIDEST) -> Coding:
@@ -74,6 +91,8 @@ def untestable(values: Shaped[np.ndarray, "n ..."]) -> str | None:
         return f"{bad} of {len(flat)} steps have missing or infinite values"
     if np.all(flat == flat[:1]):
         return "it is constant"
+    if flat.dtype.kind not in "biuf" and flat.shape[1] == 1 and len(np.unique(flat)) > max(MOST_LEVELS, len(flat) // 2):
+        return "it is text that is different almost everywhere, like a name"
     return None
 
 
@@ -92,11 +111,21 @@ def _columns(levels: np.ndarray) -> int:
     return {1: 0, 2: 1}.get(len(levels), len(levels))
 
 
-def _one_hot(values: Shaped[np.ndarray, " n"], levels: np.ndarray, name: str) -> Float[np.ndarray, "n k"]:
+def _index(values: Shaped[np.ndarray, " n"], levels: np.ndarray, name: str) -> np.ndarray:
+    """Which level each value is.
+
+    Raises:
+        UserError: a level that was not there when the coding was made.
+    """
     known = np.isin(values, levels)
     if not known.all():
-        raise UserError(f"{name} has the level {values[~known].tolist()[0]!r}, which was not there before; levels known: {_listed(levels)}")
-    index = np.searchsorted(levels, values)
+        new = values[~known].tolist()[0]
+        raise UserError(f"{name} has the level {new!r}, which was not there before; levels known: {_listed(levels)}; leave those steps out")
+    return np.searchsorted(levels, values)
+
+
+def _one_hot(values: Shaped[np.ndarray, " n"], levels: np.ndarray, name: str) -> Float[np.ndarray, "n k"]:
+    index = _index(values, levels, name)
     if len(levels) == 2:
         return index[:, None].astype(float)
     return np.eye(len(levels))[index] if len(levels) > 2 else np.zeros((len(values), 0))

@@ -53,7 +53,7 @@ def folds_of(episodes: int, folds: int, seed: int = 0) -> Int[np.ndarray, " epis
 
 
 class Moments(NamedTuple):
-    """E[y | x] and Var[y | x] of every row, from models that saw no row of its fold."""
+    """E[y | x] and Var[y | x] of every row, from models fitted on the other folds."""
 
     mean: Float[np.ndarray, "n k"]
     variance: Float[np.ndarray, "n k"]
@@ -67,8 +67,9 @@ def moments(
 ) -> Moments:
     """Cross-fitted conditional mean and variance of every column of y.
 
-    The model is fitted once a fold. A forest's variance is that of its leaves: with the weights by which it averages y it averages
-    y^2 too (Meinshausen 2006). Any other regressor is fitted a second time, to the logarithm of the first one's squared residuals.
+    The model is fitted once a fold. A forest's variance is that of its leaves: means of y and y^2 over the training rows in the leaf
+    that a row falls into, averaged over trees (after Meinshausen 2006; every row counts once, however often it was drawn). Any other
+    regressor is fitted a second time, to the logarithm of the first one's squared residuals.
 
     Args:
         model: any scikit-learn regressor; it is cloned, not changed.
@@ -80,9 +81,9 @@ def moments(
     leaves = False
     for k in np.unique(fold):
         out = fold == k
-        fitted = _fresh(model).fit(x[~out], _flat(y[~out]))
+        fitted = _fitted(model, x[~out], y[~out])
         mean[out] = _columns(fitted.predict(x[out]), y)
-        leaves = scales and hasattr(fitted, "estimators_") and hasattr(fitted, "apply")
+        leaves = scales and _is_forest(fitted)
         if leaves:
             variance[out] = _leaf_mean(fitted, x[~out], y[~out] ** 2, x[out]) - _leaf_mean(fitted, x[~out], y[~out], x[out]) ** 2
     if scales and not leaves:
@@ -91,7 +92,7 @@ def moments(
         logarithm = np.log(np.maximum(squared, 1e-4 * squared.mean(axis=0) + 1e-24))
         for k in np.unique(fold):
             out = fold == k
-            fitted = _fresh(model).fit(x[~out], _flat(logarithm[~out]))
+            fitted = _fitted(model, x[~out], logarithm[~out])
             factor = np.mean(squared[~out], axis=0) / np.mean(np.exp(_columns(fitted.predict(x[~out]), y)), axis=0)
             variance[out] = factor * np.exp(_columns(fitted.predict(x[out]), y))
     if scales:
@@ -100,11 +101,29 @@ def moments(
     return Moments(mean, variance)
 
 
-def _fresh(model: Regressor) -> Any:
-    """A copy that was fitted to nothing yet."""
+def _fitted(model: Regressor, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]) -> Any:
+    """A fresh copy of the model, fitted.
+
+    Raises:
+        UserError: what the model itself complains of.
+    """
     from sklearn.base import clone
 
-    return clone(model)
+    fresh: Any = clone(model)
+    try:
+        return fresh.fit(x, _flat(y))
+    except (TypeError, ValueError) as error:
+        name = type(model).__name__
+        raise UserError(
+            f"regressor {name} cannot be fitted to {y.shape[1]} target column{'s' if y.shape[1] > 1 else ''}: "
+            f"{str(error).splitlines()[0]}; a model for one target goes into sklearn.multioutput.MultiOutputRegressor"
+        ) from error
+
+
+def _is_forest(fitted: Any) -> bool:
+    from sklearn.ensemble import ExtraTreesRegressor, RandomForestRegressor
+
+    return isinstance(fitted, RandomForestRegressor | ExtraTreesRegressor)
 
 
 def _flat(y: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "..."]:

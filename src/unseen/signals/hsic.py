@@ -21,6 +21,7 @@ from unseen.errors import UserError
 LANDMARKS = 512
 DROPPED = 1e-10  # feature directions whose eigenvalue is below this share of the largest say nothing in double precision
 MEDIAN_ROWS = 1_000  # rows among which the median distance is taken
+PRODUCTS = 2**24  # numbers held at once while contributions of episodes are multiplied
 SAME = 1e-5  # draws are compared in single precision: values this close, relative, count as equal (and so against us)
 
 
@@ -167,11 +168,15 @@ def wild_null(
     weights = rng.standard_normal((draws, len(starts))) if centred else rng.choice([-1.0, 1.0], (draws, len(starts)))
     columns = []
     for psi in psis:
-        products = np.stack([(phi[s:e].T @ psi[s:e]).ravel() for s, e in zip(starts, ends, strict=True)]) / len(phi)
-        observed = np.sum(products.sum(axis=0) ** 2)
-        if centred:
-            products = products - products.mean(axis=0)
-        gram = products @ products.T  # <C_e, C_e'> / n^2
+        gram, observed = np.zeros((len(starts), len(starts))), 0.0  # <C_e, C_e'> / n^2, a few columns of phi at a time
+        some = max(1, PRODUCTS // (len(starts) * max(1, psi.shape[1])))
+        for first in range(0, phi.shape[1], some):
+            part = phi[:, first : first + some]
+            products = np.stack([(part[s:e].T @ psi[s:e]).ravel() for s, e in zip(starts, ends, strict=True)]) / len(phi)
+            observed += float(np.sum(products.sum(axis=0) ** 2))
+            if centred:
+                products = products - products.mean(axis=0)
+            gram += products @ products.T
         columns.append(np.concatenate([[observed], np.einsum("be,be->b", weights @ gram, weights)]))
     return np.stack(columns, axis=1)
 

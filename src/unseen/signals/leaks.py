@@ -13,6 +13,7 @@ from unseen.signals.dataset import dataset
 from unseen.signals.play import STEPS
 from unseen.signals.procedure import READER_EPISODES, coded, named, recorded
 from unseen.signals.residual import Residual, Residuals
+from unseen.signals.search import require_draws
 
 
 class Leak(NamedTuple):
@@ -51,6 +52,9 @@ def leak_test(
     An informed critic's baseline may be told anything that was there before the action; one that depends on the action itself biases
     the policy gradient whatever lambda is. The usual cause is a column that is recorded one step late.
 
+    Sure under random play, where actions depend on nothing. In a log of a policy with a memory, a signal may also be accused because
+    the policy remembers something about it that the code of the history forgot.
+
     Args:
         source: an environment, its name, or recorded `Episodes`.
         signals: names; all by default.
@@ -67,9 +71,11 @@ def leak_test(
     recording, name = recorded(source, episodes + READER_EPISODES, steps=steps, level=level, seed=seed)
     names = named(recording, signals, name)
     data = dataset(recording, names, 1.0)
-    test, code = coded(data, seed)
+    test, code = coded(data, seed, None if isinstance(source, Episodes) else READER_EPISODES)
     testable = [n for n in names if n in data.signals]
-    results = Residuals(test, code, settings or Residual(seed=seed), about="action").test([(n,) for n in testable])
+    settings = settings or Residual(seed=seed)
+    require_draws(settings.draws, len(testable), alpha)
+    results = Residuals(test, code, settings, about="action").test([(n,) for n in testable])
     adjusted = false_discovery_control([r.p for r in results]) if results else []
     found = {n: _leak(n, r.normalised, r.p, float(q), alpha) for n, r, q in zip(testable, results, adjusted, strict=True)}
     nan = math.nan
@@ -79,5 +85,9 @@ def leak_test(
 
 def _leak(name: str, effect: float, p: float, adjusted: float, alpha: float) -> Leak:
     leaks = adjusted <= alpha
-    verdict = "knows the action: is it recorded one step late?" if leaks else "no sign that it knows the action"
+    verdict = (
+        "knows the action: is it recorded one step late, or does the policy remember what the code forgot?"
+        if leaks
+        else "no sign that it knows the action"
+    )
     return Leak(name, effect, p, adjusted, leaks, verdict)

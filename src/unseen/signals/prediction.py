@@ -35,6 +35,7 @@ from unseen.signals.residual import constant_returns
 
 MANY = 1_000  # episodes above which the t-test is used, as published
 RESAMPLES = 10_000
+FEWEST = 20  # episodes below which a bootstrap of their mean is far too sure of itself
 
 
 @dataclass(frozen=True)
@@ -207,8 +208,10 @@ class Predictions:
             given: signals that both critics are told.
 
         Raises:
-            UserError: fewer episodes than folds, or returns that are all the same.
+            UserError: fewer than 20 episodes or than folds, or returns that are all the same.
         """
+        if data.episodes < FEWEST:
+            raise UserError(f"{data.episodes} episodes are too few to compare critics on; record at least {FEWEST}, better 500")
         self.data, self.settings, self.given = data, settings, tuple(given)
         if np.ptp(data.rows(data.returns)) < 1e-12:
             raise UserError(constant_returns(data))
@@ -243,8 +246,9 @@ def gain_test(gains: Float[np.ndarray, " E"], fold: Int[np.ndarray, " E"], varia
     effect = float(gains.mean())
     values = np.array([gains[fold == k].mean() for k in np.unique(fold)]) if settings.by_fold else gains
     error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    least = 1 / (RESAMPLES + 1)
     if error == 0.0:
-        p = 0.0 if values.mean() > settings.epsilon else 1.0
+        p = least if values.mean() > settings.epsilon else 1.0
     elif settings.by_fold or len(gains) > MANY:
         p = float(stats.t.sf((values.mean() - settings.epsilon) / error, len(values) - 1))
     else:

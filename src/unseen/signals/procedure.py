@@ -54,7 +54,7 @@ def rank(
             of the history. Of recorded episodes all are used.
         steps: longest recorded episode, 25 as published.
         level: of the environment.
-        alpha: false-discovery rate among the sets tested.
+        alpha: false-discovery rate among the sets tested (Benjamini-Hochberg).
         most: signals that forward selection may choose; 0 leaves it out.
         sets: the sets of signals to test; by default every subset of up to four signals, single ones of more, and "state" by itself.
         seed: of everything drawn.
@@ -76,12 +76,14 @@ def rank(
     recording, name = recorded(source, asked + extra, steps=steps, level=level, seed=seed)
     names = named(recording, signals if sets is None else [n for each in sets for n in each], name)
     data = dataset(recording, names, discount)
-    prepared = _prepared(data, method, settings, seed)
+    prepared = _prepared(data, settings, seed, extra if not isinstance(source, Episodes) else None)
     testable = [n for n in names if n in data.signals]
     candidates = [n for n in testable if n != REFERENCE] or testable
     references = [n for n in testable if n not in candidates]
-    first = prepared.criterion(())
-    rows = search.tested(first, _sets(sets, testable, search.subsets(candidates, references)), alpha)
+    asked_for = _sets(sets, testable, search.subsets(candidates, references))
+    if isinstance(settings, Residual):
+        search.require_draws(settings.draws, len(asked_for), alpha)
+    rows = search.tested(prepared.criterion(()), asked_for, alpha)
     singles = [row for row in rows if len(row.signals) == 1 and row.signals[0] in candidates]
     stages = search.forward(prepared.criterion, singles, alpha, most) if most and singles else []
     chosen = stages[-1].given if stages else ()
@@ -93,7 +95,7 @@ def rank(
         "steps": float(test.valid.sum()),
         "return_deviation": float(test.rows(test.returns).std()),
         "seconds": time.monotonic() - begun,
-        "chosen_effect": max((row.normalised for row in rows if set(row.signals) == set(chosen)), default=0.0),
+        "chosen_effect": max((row.normalised for row in rows if set(row.signals) == set(chosen)), default=math.nan),
     }
     about = (
         f"{name}: {_described(method, settings)} on {test.episodes} episodes, {int(test.valid.sum())} steps; false-discovery rate {alpha:g}"
@@ -106,27 +108,34 @@ class _Prepared(NamedTuple):
     criterion: search.Criterion
 
 
-def _prepared(data: Dataset, method: str, settings: Residual | Prediction, seed: int) -> _Prepared:
+def _prepared(data: Dataset, settings: Residual | Prediction, seed: int, reading: int | None) -> _Prepared:
     """The episodes to test on and the test on them; for criterion A without those that the history's reader learned from."""
     if isinstance(settings, Prediction):
         return _Prepared(data, lambda given: Predictions(data, settings, given))
-    test, code = coded(data, seed)
+    test, code = coded(data, seed, reading)
     return _Prepared(test, lambda given: Residuals(test, code, settings, given))
 
 
-def coded(data: Dataset, seed: int) -> tuple[Dataset, Any]:
+def coded(data: Dataset, seed: int, reading: int | None = None) -> tuple[Dataset, Any]:
     """A reader trained on some episodes at random, and the others with the codes of their histories.
 
+    Args:
+        data: all episodes.
+        seed: of the choice, and of the reader.
+        reading: episodes to learn on; None: two sevenths of them, at most 100.
+
     Raises:
-        UserError: fewer than four episodes.
+        UserError: fewer than four episodes, or fewer than two to test on.
     """
     if data.episodes < 4:
         raise UserError(
             f"{data.episodes} episode{'s' if data.episodes != 1 else ''}: some are needed to learn to read histories, others to test on; "
             "record at least 20, better 350"
         )
+    if reading is not None and data.episodes - reading < 2:
+        raise UserError(f"episodes = {data.episodes - reading}; what is tested is how episodes differ: record at least 20, better 250")
     order = np.random.default_rng(seed).permutation(data.episodes)
-    share = min(READER_EPISODES, max(2, round(data.episodes * 2 / 7)))
+    share = reading if reading is not None else min(READER_EPISODES, max(2, round(data.episodes * 2 / 7)))
     reader = trained_reader(data.select(np.sort(order[:share])), seed=seed)
     test = data.select(np.sort(order[share:]))
     return test, codes(reader, test)

@@ -77,15 +77,20 @@ def _sentences(ranking: Ranking) -> list[str]:
         said.append(f"Tell the critic {_named(ranking.chosen)}: {_evidence(ranking)}.")
     else:
         tested = [row.adjusted for row in ranking.rows if row.p == row.p]
-        together = [row for row in ranking.rows if row.verdict == "informative"]
-        if together:
+        informative = [row for row in ranking.rows if row.verdict == "informative"]
+        together = [row for row in informative if len(row.signals) > 1]
+        if not ranking.stages and informative:
+            said.append(f"Informative: {'; '.join(f'{_named(row.signals)} ({_figures(row)})' for row in informative)}.")
+        elif together:
+            said.append(f"By itself no signal was found to help; together {_named(together[0].signals)} do ({_figures(together[0])}).")
+        elif informative:
             said.append(
-                f"No signal helps by itself, but {_named(together[0].signals)} does ({_figures(together[0])}): what it says counts only "
-                "together."
+                f"No single signal was found to help, but {_named(informative[0].signals)} does ({_figures(informative[0])}): what matters "
+                "may be in parts of it that have no name."
             )
         elif tested:
             said.append(
-                "Nothing here helps: no signal tells about the return what history and action do not "
+                "Nothing here helps: no signal was found to tell about the return what history and action do not "
                 f"(smallest adjusted p {min(tested):.2g})."
             )
         else:
@@ -96,15 +101,16 @@ def _sentences(ranking: Ranking) -> list[str]:
         if row.verdict == "informative":
             said.append(f"`{name}` adds to that ({_figures(row)}), but no more were asked for.")
         elif single[name].verdict == "informative":
-            said.append(f"`{name}` adds nothing beside {_named(ranking.chosen)} (p {row.p:.2g}).")
+            said.append(f"Beside {_named(ranking.chosen)} nothing was found that `{name}` adds (p {row.p:.2g}).")
         else:
             said.append(f"`{name}`: nothing found that the agent does not already remember (p {single[name].p:.2g}).")
     for name, row in single.items():
         if row.p != row.p:
             said.append(f"`{name}` was {row.verdict}.")
-    if "state" in single and ranking.chosen and "state" not in ranking.chosen and single["state"].verdict == "informative":
-        better = single["state"].normalised > ranking.facts["chosen_effect"]
-        said.append(f"The full state has {'a larger' if better else 'no larger'} effect ({single['state'].normalised:.3g}).")
+    known = ranking.facts.get("chosen_effect", float("nan"))
+    state = single.get("state")
+    if state is not None and ranking.chosen and "state" not in ranking.chosen and state.verdict == "informative" and known == known:
+        said.append(f"The full state has {'a larger' if state.normalised > known else 'no larger'} effect ({state.normalised:.3g}).")
     return said
 
 

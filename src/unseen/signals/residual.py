@@ -2,10 +2,11 @@
 
 e_G = G - E[G | h, a], e_i = i - E[i | h, a], both cross-fitted by episode; then a test of independence of e_G and e_i by HSIC.
 
+*kci*           covariances of kernel features, each minus its regression on (h, a): the default. Holds whatever shape the noise has.
 *plain*         as published. Residuals whose scales depend on the same history are dependent even where G and i are not, given the
-                history; this variant rejects then (section 4.1 of the method's notes in docs/concepts.md).
-*standardised*  residuals divided by cross-fitted conditional scales: the default.
-*kci*           covariances of kernel features, each minus its regression on (h, a): holds under any such scale.
+                history; this variant rejects then (see docs/concepts.md).
+*standardised*  residuals divided by cross-fitted conditional scales. Scales only: where the noise changes its shape with the history, as
+                a category's does whose probabilities change, this one rejects wrongly too.
 *hscic*         the first version's criterion: HSCIC, from kernel conditional mean embeddings.
 
 All are relative to the code z of the history, not to the history: what a signal repeats of something that z forgot counts as news.
@@ -38,14 +39,15 @@ class Residual:
 
     Attributes:
         variant: see the module.
-        regressor: "forest" (published), "linear", or any scikit-learn regressor.
+        regressor: "forest" (published), "extra-trees", "linear", or a scikit-learn regressor that takes several targets; of the variants
+            plain and standardised.
         folds: of cross-fitting, by episode.
         draws: permutations, or random signs where lengths differ.
         landmarks: of the Nyström features.
         seed: of folds, forests, landmarks and draws.
     """
 
-    variant: Variant = "standardised"
+    variant: Variant = "kci"
     regressor: str | Regressor = "forest"
     folds: int = 5
     draws: int = 1_000
@@ -123,7 +125,10 @@ class Residuals:
         return self._kept[name]
 
     def prepare(self, names: Sequence[str]) -> None:
-        """Regress these signals together: one model a fold has all their columns as targets, each signal with the same weight."""
+        """Regress these signals together: one model a fold has all their columns as targets, each signal with the same weight.
+
+        A forest shares its splits among them, so a residual depends a little on which signals it is asked for with.
+        """
         wanted = [name for name in names if name not in self._kept]
         if not wanted:
             return

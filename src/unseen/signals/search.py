@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -9,6 +10,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from scipy.stats import false_discovery_control
+
+from unseen.errors import UserError
 
 Subset = tuple[str, ...]
 FEW = 4  # signals of which every subset is tested
@@ -30,7 +33,7 @@ class Row(NamedTuple):
     Attributes:
         signals: their names.
         effect: the criterion's own statistic: HSIC of the residuals, or the mean gain in squared error.
-        normalised: comparable between sets: 0 is nothing, 1 the most possible.
+        normalised: 0 is what chance gives, 1 the most possible; a wider set has a smaller one for the same news.
         p: of "tells nothing beyond the history".
         adjusted: p adjusted for the number of sets tested (Benjamini & Hochberg 1995).
         verdict: "informative", "nothing found", or why it could not be tested.
@@ -58,8 +61,24 @@ def subsets(names: Sequence[str], reference: Sequence[str] = ()) -> list[Subset]
     return [tuple(s) for size in sizes for s in combinations(names, size)] + [(name,) for name in reference]
 
 
+def require_draws(draws: int, tests: int, alpha: float) -> None:
+    """A p-value is at least 1 / (draws + 1); among many tests even that must be able to pass.
+
+    Raises:
+        UserError: with the number that is needed.
+    """
+    needed = math.ceil(tests / alpha) - 1
+    if draws < needed:
+        raise UserError(
+            f"draws = {draws}; {tests} tests at a false-discovery rate of {alpha:g} need at least {needed}: no smaller one can reject"
+        )
+
+
 def tested(test: Test, sets: Sequence[Subset], alpha: float) -> list[Row]:
-    """A row for each set, the false-discovery rate among them held at `alpha`."""
+    """A row for each set, the false-discovery rate among them held at `alpha` (Benjamini & Hochberg).
+
+    The sets overlap and share their draws; the procedure is proved for independent or positively dependent tests only.
+    """
     if not sets:
         return []
     results = test.test(sets)
@@ -73,19 +92,16 @@ def tested(test: Test, sets: Sequence[Subset], alpha: float) -> list[Row]:
 def forward(criterion: Criterion, first: Sequence[Row], alpha: float, most: int) -> list[Stage]:
     """Forward selection: take the informative signal with the largest effect, condition on it, ask again.
 
-    Each stage holds the false-discovery rate at `alpha` among the signals it tests (Benjamini-Hochberg); over stages it is not
+    Each later stage holds the false-discovery rate at `alpha` among the signals it tests (Benjamini-Hochberg); over stages it is not
     controlled. Stops when nothing left is informative, or after `most` signals.
 
     Args:
         criterion: the test, given a set of signals beside the history.
-        first: rows of single signals, given nothing.
+        first: rows of single signals, given nothing, adjusted together with the sets they were tested among.
         alpha: false-discovery rate of each stage.
         most: signals to choose at most.
     """
-    singles = [row for row in first if len(row.signals) == 1]
-    q = false_discovery_control([row.p for row in singles]) if singles else []
-    singles = [row._replace(adjusted=float(a), verdict="informative" if a <= alpha else "nothing found") for row, a in zip(singles, q)]
-    stages = [Stage((), tuple(singles))]
+    stages = [Stage((), tuple(row for row in first if len(row.signals) == 1))]
     while (best := _best(stages[-1].rows)) is not None and len(stages) <= most:
         given = (*stages[-1].given, *best.signals)
         left = [row.signals for row in stages[-1].rows if row is not best]

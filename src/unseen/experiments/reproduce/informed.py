@@ -1,11 +1,14 @@
 """`reproduce informed`: trains the grid cell by cell, tests every signal before, and gathers what came out as plain data.
 
-A directory holds `cells/NAME` (run directories, resumed when interrupted), `curves/NAME.parquet` beside `NAME.toml` (what is kept of a
-finished cell: it is not trained again while its settings are the same) and `criteria/TASK.json`.
+A directory holds `cells/NAME-HASH` (run directories, resumed when interrupted; the hash is that of the settings), `curves/NAME.parquet`
+beside `NAME.toml` (what is kept of a finished cell: it is not trained again while its settings are the same) and
+`criteria/TASK.json`, which is made anew when its settings change.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import time
@@ -20,14 +23,15 @@ from unseen.environments.registry import make
 from unseen.errors import UserError
 from unseen.experiments.reproduce.informed_grid import NONE, Cell, Scale, Task, cells, scale_named
 from unseen.experiments.toml import to_toml
-from unseen.experiments.train import Interval, train
+from unseen.experiments.train import Interval, NotFinite, train
 from unseen.runs.files import local_path, make_directory, write_atomic
 from unseen.signals import rank
 from unseen.signals.prediction import Prediction
 from unseen.signals.residual import Residual
 
 METRICS = ("return", "length", "steps_per_s")
-CRITERIA = ("standardised", "kci", "prediction")
+CRITERIA = ("kci", "standardised", "prediction")
+FAILURE = "failure.txt"
 Say = Callable[[str], None]
 
 
@@ -37,10 +41,12 @@ class Outcome(NamedTuple):
     Attributes:
         cell: which.
         metrics: its metrics, long form; None where it was not finished.
+        failure: why it cannot be: a number that stopped being finite; empty otherwise.
     """
 
     cell: Cell
     metrics: pl.DataFrame | None
+    failure: str = ""
 
 
 class Effect(NamedTuple):
@@ -93,7 +99,7 @@ def run(directory: str | os.PathLike[str], scale_name: str, *, minutes: float | 
     from unseen.experiments.platform import prepare
 
     scale = scale_named(scale_name)
-    if minutes is not None and minutes <= 0:
+    if minutes is not None and not minutes > 0:
         raise UserError(f"minutes = {minutes}; give a positive number")
     folder = local_path(directory)
     _refuse_other_scale(folder, scale_name)
@@ -104,7 +110,7 @@ def run(directory: str | os.PathLike[str], scale_name: str, *, minutes: float | 
         if cell.task.environment not in tested and not clock.over:
             _criteria(folder, cell.task, scale, say)
             tested.add(cell.task.environment)
-        if _kept(folder, cell) is None and not clock.over:
+        if _kept(folder, cell) is None and not _failure(folder, cell) and not clock.over:
             _train(folder, cell, clock, say)
     return gathered(folder, scale_name)
 
@@ -112,8 +118,8 @@ def run(directory: str | os.PathLike[str], scale_name: str, *, minutes: float | 
 def gathered(directory: str | os.PathLike[str], scale_name: str) -> Results:
     """What a directory holds so far."""
     folder, scale = local_path(directory), scale_named(scale_name)
-    outcomes = tuple(Outcome(cell, _kept(folder, cell)) for cell in cells(scale))
-    effects = tuple(effect for task in scale.tasks for effect in _known_criteria(folder, task))
+    outcomes = tuple(Outcome(cell, _kept(folder, cell), _failure(folder, cell)) for cell in cells(scale))
+    effects = tuple(effect for task in scale.tasks for effect in _known_criteria(folder, task, scale) or [])
     return Results(scale_name, outcomes, effects)
 
 
@@ -133,7 +139,12 @@ def _train(folder: Path, cell: Cell, clock: _Clock, say: Say) -> None:
         if clock.over:
             raise StopIteration
 
-    run = train(cell.experiment, folder / "cells" / cell.name, callbacks=[stop])
+    try:
+        run = train(cell.experiment, _directory(folder, cell), callbacks=[stop])
+    except NotFinite as error:  # the other cells go on
+        write_atomic(_directory(folder, cell) / FAILURE, f"{error}\n".encode())
+        say(f"{cell.name}: {error}")
+        return
     metrics = run.metrics()
     if int(metrics.group_by("seed").agg(pl.col("env_steps").max())["env_steps"].min()) < cell.experiment.env_steps:  # type: ignore[arg-type]
         say(f"{cell.name}: not finished in time; it will be resumed")
@@ -141,9 +152,21 @@ def _train(folder: Path, cell: Cell, clock: _Clock, say: Say) -> None:
     curves = folder / "curves"
     make_directory(curves)
     kept = metrics.filter(pl.col("metric").is_in(METRICS)).select("seed", "env_steps", "wall_s", "metric", "value")
-    kept.write_parquet(curves / f"{cell.name}.parquet")
+    file = io.BytesIO()
+    kept.write_parquet(file)
+    write_atomic(curves / f"{cell.name}.parquet", file.getvalue())
     write_atomic(curves / f"{cell.name}.toml", to_toml(cell.experiment).encode())
     say(f"{cell.name}: {time.monotonic() - begun:.0f} s")
+
+
+def _directory(folder: Path, cell: Cell) -> Path:
+    """Of the cell's run; other settings get another one."""
+    return folder / "cells" / f"{cell.name}-{hashlib.sha256(to_toml(cell.experiment).encode()).hexdigest()[:8]}"
+
+
+def _failure(folder: Path, cell: Cell) -> str:
+    note = _directory(folder, cell) / FAILURE
+    return note.read_text(encoding="utf-8").strip() if note.exists() else ""
 
 
 def _kept(folder: Path, cell: Cell) -> pl.DataFrame | None:
@@ -161,7 +184,7 @@ def _criteria_file(folder: Path, task: Task) -> Path:
 def _criteria(folder: Path, task: Task, scale: Scale, say: Say) -> None:
     """Both criteria on every signal that a critic of this task is told, under random play."""
     path = _criteria_file(folder, task)
-    if path.exists():
+    if _known_criteria(folder, task, scale) is not None:
         return
     begun = time.monotonic()
     environment = make(task.environment, **task.options)
@@ -182,7 +205,8 @@ def _criteria(folder: Path, task: Task, scale: Scale, say: Say) -> None:
             figures = (row.normalised, row.p) if known else (None, None)
             effects.append(Effect(task.environment, row.signals[0], criterion, *figures, row.verdict))
     make_directory(path.parent)
-    write_atomic(path, (json.dumps([effect._asdict() for effect in effects], indent=1) + "\n").encode())
+    stored = {"settings": _criteria_settings(task, scale), "effects": [effect._asdict() for effect in effects]}
+    write_atomic(path, (json.dumps(stored, indent=1) + "\n").encode())
     say(f"{task.environment}: criteria on {len(sets)} signals, {time.monotonic() - begun:.0f} s")
 
 
@@ -196,9 +220,19 @@ def _residual(criterion: str, scale: Scale) -> Residual:
     return Residual(variant=criterion, regressor=regressor, draws=scale.permutations)  # type: ignore[arg-type]
 
 
-def _known_criteria(folder: Path, task: Task) -> Sequence[Effect]:
+def _criteria_settings(task: Task, scale: Scale) -> str:
+    """Everything that the criteria's results depend on but the code."""
+    settings = [_prediction(scale) if criterion == "prediction" else _residual(criterion, scale) for criterion in CRITERIA]
+    return f"{task.environment} {dict(task.options)} {task.told} {scale.episodes} {scale.prediction_episodes} {settings}"
+
+
+def _known_criteria(folder: Path, task: Task, scale: Scale) -> Sequence[Effect] | None:
+    """What is known under these very settings; None where nothing is."""
     path = _criteria_file(folder, task)
-    return [Effect(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
+    if not path.exists():
+        return None
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    return [Effect(**row) for row in stored["effects"]] if stored["settings"] == _criteria_settings(task, scale) else None
 
 
 def baseline(results: Results, task: str) -> Outcome | None:

@@ -145,9 +145,11 @@ def _of(task: Task, scale: Scale) -> Iterator[Cell]:
 def experiment(task: Task, critic: Critic, scale: Scale) -> Experiment:
     """The settings of one cell.
 
-    Source: IAAC, hyperparameters (second hand): navigation GRU 128, heads 512-256, embeddings 64, learning rate 1e-3, two episodes an
-    update, TD(0), target copied every 10,000 steps, time limits end an episode; POPGym GRU 256, heads 128-128, LeakyReLU, learning
-    rate 5e-4, no entropy bonus. Departures: no layer norm before POPGym's memory; four episodes an update there (not found).
+    Source: IAAC, hyperparameters (second hand): navigation GRU 128, heads 512-256, embeddings 64, learning rate 1e-3 (for some tasks
+    3e-4, which was not found), two episodes an update, TD(0), target copied every 10,000 steps; POPGym GRU 256, heads 128-128,
+    LeakyReLU, learning rate 5e-4, no entropy bonus. That a time limit ends an episode is asym-rlpo's code. Departures on POPGym: no
+    layer norm before the memory, signals embedded in 128 numbers (published: 64 for cards); its episodes an update and its target
+    network were not found: four, and the navigation tasks'. The synthetic POMDP's networks were not found either.
     """
     env_steps = round(scale.env_steps * task.steps)
     common: dict[str, Any] = {
