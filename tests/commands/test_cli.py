@@ -190,7 +190,7 @@ def test_train_evaluate_extend_report(tmp_path, capsys):
 
 def test_signals_prints_a_ranking_and_writes_a_page(capsys, tmp_path):
     out = tmp_path / "signals.html"
-    few = ["--regressor", "linear", "--episodes", 30, "--draws", 39, "--methods", "standardised", "kci", "--leaks", "--out", out]
+    few = ["--regressor", "linear", "--episodes", 30, "--draws", 299, "--methods", "standardised", "kci", "--leaks", "--out", out]
     code, said, _ = ran(capsys, "signals", "heavenhell-1", "--environment-options", "time_limit=20", *few)
     assert code == 0
     assert said.count("signals  ") == 2
@@ -203,7 +203,7 @@ def test_signals_of_recorded_episodes(capsys, tmp_path):
     from unseen.signals import record
 
     record(unseen.make("heavenhell-1"), 30).episodes.write(tmp_path / "log.parquet")
-    code, said, _ = ran(capsys, "signals", tmp_path / "log.parquet", "--methods", "plain", "--regressor", "linear", "--draws", 39)
+    code, said, _ = ran(capsys, "signals", tmp_path / "log.parquet", "--methods", "plain", "--regressor", "linear", "--draws", 99)
     assert code == 0
     assert "recorded episodes" in said
 

@@ -95,11 +95,51 @@ def test_a_run_out_of_time_goes_on_and_a_finished_one_trains_nothing(tmp_path, m
 
 def test_rank_correlation_is_spearmans_and_needs_four_points():
     rng = np.random.default_rng(0)
-    found = [page_of.Point("a", str(k), x, x + 0.5 * rng.normal()) for k, x in enumerate(rng.normal(size=20))]
+    found = [page_of.Point("abcde"[k % 5], str(k), x, x + 0.5 * rng.normal()) for k, x in enumerate(rng.normal(size=20))]
     value = page_of.correlation(found)
     assert value.estimate == pytest.approx(stats.spearmanr([p.effect for p in found], [p.gain for p in found]).statistic)
     assert value.low < value.estimate < value.high
     assert np.isnan(page_of.correlation(found[:3]).estimate)
+
+
+def test_constant_effects_have_no_correlation():
+    found = [page_of.Point("a", str(k), 0.0, float(k)) for k in range(6)]
+    assert np.isnan(page_of.correlation(found).estimate)
+    assert np.isnan(page_of.within_tasks(found))
+
+
+def test_correlation_within_tasks_forgets_what_tasks_have_in_common():
+    found = [page_of.Point(task, str(k), at + k, at - k) for task, at in (("a", 0.0), ("b", 10.0), ("c", 20.0)) for k in range(3)]
+    assert page_of.correlation(found).estimate > 0.7  # larger tasks, larger gains
+    assert page_of.within_tasks(found) == -1.0
+
+
+@pytest.mark.slow
+def test_changed_settings_are_computed_anew_and_a_failure_does_not_stop_the_rest(tmp_path, monkeypatch, tiny):
+    from dataclasses import replace
+
+    from unseen.experiments.train import NotFinite
+
+    few = replace(tiny, env_steps=200, episodes=24, prediction_episodes=24)
+    monkeypatch.setitem(SCALES, "tiny", few)
+    whole = informed.train
+
+    def failing(experiment, directory, **options):
+        run = whole(experiment, directory, **options)
+        if experiment.agent.critic.signals:
+            raise NotFinite("the gradient is not finite")
+        return run
+
+    monkeypatch.setattr(informed, "train", failing)
+    results = informed.run(tmp_path, "tiny", say=lambda line: None)
+    assert [bool(outcome.failure) for outcome in results.outcomes] == [False, True]
+    assert "failed" in html(page_of.page(results))
+    monkeypatch.setitem(SCALES, "tiny", replace(few, episodes=26))
+    assert informed.gathered(tmp_path, "tiny").effects == ()  # told under other settings
+    monkeypatch.setattr(informed, "train", whole)
+    monkeypatch.setitem(SCALES, "tiny", replace(few, env_steps=250))
+    again = informed.run(tmp_path, "tiny", say=lambda line: None)
+    assert all(outcome.metrics is not None for outcome in again.outcomes)
 
 
 def test_an_unknown_scale_is_refused_with_the_nearest():

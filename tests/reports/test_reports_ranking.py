@@ -56,4 +56,4 @@ def test_leaks_are_named():
     leaky = Leak("late", 0.4, 0.001, 0.001, True, "knows the action: is it recorded one step late?")
     fair = Leak("fair", 0.0, 0.5, 0.5, False, "no sign that it knows the action")
     assert "Do not tell a critic late" in shown(leaks_section([leaky, fair]))
-    assert "No signal knows the action" in shown(leaks_section([fair]))
+    assert "No sign was found that a signal knows the action" in shown(leaks_section([fair]))

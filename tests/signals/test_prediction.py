@@ -83,7 +83,7 @@ def test_folds_are_compared_by_their_means():
 def test_gains_without_spread():
     fold = np.arange(10) % 5
     assert gain_test(np.zeros(10), fold, 1.0, Prediction()).p == 1.0
-    assert gain_test(np.full(10, 0.5), fold, 1.0, Prediction()).p == 0.0
+    assert gain_test(np.full(10, 0.5), fold, 1.0, Prediction()).p == pytest.approx(1 / 10_001)
     assert gain_test(np.full(10, 0.5), fold, 1.0, Prediction(epsilon=0.5)).p == 1.0
     assert gain_test(np.zeros(10), fold, 0.0, Prediction()).normalised == 0.0
 
@@ -165,9 +165,11 @@ def test_settings_that_make_no_sense_are_refused(options, message):
 
 
 def test_data_that_cannot_be_tested_are_refused():
-    data = aliased(4, 3)
-    with pytest.raises(UserError, match="4 episodes cannot be split into 5 folds"):
-        Predictions(data, Prediction())
-    same = replace(data, returns=np.full((3, 4), 2.0))
+    with pytest.raises(UserError, match="4 episodes are too few to compare critics on"):
+        Predictions(aliased(4, 3), Prediction())
+    data = aliased(24, 3)
+    with pytest.raises(UserError, match="24 episodes cannot be split into 30 folds"):
+        Predictions(data, Prediction(folds=30))
+    same = replace(data, returns=np.full((3, 24), 2.0))
     with pytest.raises(UserError, match="every return is 2: nothing can inform about it"):
         Predictions(same, Prediction(folds=2))

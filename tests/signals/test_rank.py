@@ -57,7 +57,7 @@ def test_an_environment(monkeypatch):
     assert all(0.0 < row.p <= row.adjusted <= 1.0 for row in found.rows)
     assert len(found.chosen) <= 1
     assert "state" not in found.chosen  # compared with, not chosen from
-    assert found.about.startswith("heavenhell-1: criterion A (residual independence, standardised, linear, 99 draws) on ")
+    assert found.about.startswith("heavenhell-1: criterion A (residual independence, kci, 99 draws) on 40 episodes, ")
     assert set(found.facts) == {"episodes", "steps", "return_deviation", "seconds", "chosen_effect"}
 
 
@@ -165,7 +165,7 @@ def test_recordings_without_signals_or_too_short_are_refused():
         rank(silent)
     with pytest.raises(UserError, match="1 episode: some are needed to learn to read histories"):
         rank(whole.select([0]))
-    with pytest.raises(UserError, match="1 episodes cannot be split into 5 folds"):
+    with pytest.raises(UserError, match="1 episodes are too few to compare critics on"):
         rank(whole.select([0]), method="prediction")
     with pytest.raises(UserError, match="6 episodes cannot be split into 9 folds"):
         rank(whole, settings=Residual(regressor="linear", folds=9))
@@ -240,7 +240,7 @@ def test_a_signal_that_knows_the_action_is_found():
     assert fair.verdict == "no sign that it knows the action"
     for leak in (late, echo):
         assert leak.leaks is True
-        assert leak.verdict == "knows the action: is it recorded one step late?"
+        assert leak.verdict == "knows the action: is it recorded one step late, or does the policy remember what the code forgot?"
         assert leak.adjusted <= 0.01
     assert still.leaks is None
     assert still.verdict == "not testable: it is constant"
@@ -263,4 +263,6 @@ def test_actions_that_are_all_the_same_tell_nothing():
         signals=episodes.signals,
     )  # fmt: skip
     with pytest.raises(UserError, match="every action is the same: no signal can tell it"):
+        leak_test(same, settings=QUICK, alpha=0.05)
+    with pytest.raises(UserError, match="need at least 299: no smaller one can reject"):
         leak_test(same, settings=QUICK)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unseen.errors import UserError
 from unseen.signals import search
 from unseen.signals.ranking import Ranking
 from unseen.signals.search import Row, Stage
@@ -109,13 +110,20 @@ def test_forward_selection_stops_where_nothing_is_left():
     assert asked == []
 
 
-def test_forward_selection_adjusts_among_single_signals_only():
+def test_forward_selection_keeps_the_adjustment_among_all_sets():
     criterion = Known({(): {("a",): (0.2, 0.03), ("b",): (0.1, 0.9), ("a", "b"): (0.3, 0.9)}, ("a",): {("b",): (0.1, 0.9)}})
     rows = search.tested(criterion(()), [("a",), ("b",), ("a", "b")], 0.08)
     assert rows[0].adjusted == pytest.approx(0.09)
     stages = search.forward(criterion, rows, 0.08, 3)
-    assert stages[0].rows[0].adjusted == pytest.approx(0.06)
-    assert stages[-1].given == ("a",)
+    assert stages[0].rows[0].adjusted == pytest.approx(0.09)
+    assert stages[-1].given == ()  # what the table calls nothing is not chosen
+
+
+def test_draws_that_could_never_reject_are_refused():
+    search.require_draws(19, 1, 0.05)
+    search.require_draws(159, 8, 0.05)
+    with pytest.raises(UserError, match=r"8 tests at a false-discovery rate of 0\.05 need at least 159"):
+        search.require_draws(158, 8, 0.05)
 
 
 def row(*signals, effect=0.1, p=0.5, adjusted=None, verdict=None):
@@ -139,7 +147,10 @@ def ranking(rows, stages=(), chosen_effect=0.0):
 
 def test_advice_where_nothing_helps():
     said = ranking([row("a", p=0.31), row("b", p=0.7)]).recommendation
-    assert said == "Nothing here helps: no signal tells about the return what history and action do not (smallest adjusted p 0.31)."
+    assert (
+        said
+        == "Nothing here helps: no signal was found to tell about the return what history and action do not (smallest adjusted p 0.31)."
+    )
 
 
 def test_advice_where_nothing_could_be_tested():
@@ -151,8 +162,20 @@ def test_advice_where_nothing_could_be_tested():
 
 
 def test_advice_where_signals_count_only_together():
-    said = ranking([row("a", "b", effect=0.3, p=0.001), row("a", p=0.31), row("b", p=0.7)]).recommendation
-    assert said == ("No signal helps by itself, but `a` and `b` does (effect 0.3, adjusted p 0.001): what it says counts only together.")
+    singles = (row("a", p=0.31), row("b", p=0.7))
+    said = ranking([row("a", "b", effect=0.3, p=0.001), *singles], [Stage((), singles)]).recommendation
+    assert said == "By itself no signal was found to help; together `a` and `b` do (effect 0.3, adjusted p 0.001)."
+
+
+def test_advice_where_only_the_state_informs():
+    singles = (row("a", p=0.31),)
+    said = ranking([row("state", effect=0.3, p=0.001), *singles], [Stage((), singles)]).recommendation
+    assert said.startswith("No single signal was found to help, but `state` does (effect 0.3, adjusted p 0.001)")
+
+
+def test_advice_without_a_search():
+    said = ranking([row("a", effect=0.3, p=0.001), row("b", p=0.7)]).recommendation
+    assert said == "Informative: `a` (effect 0.3, adjusted p 0.001)."
 
 
 def test_advice_about_what_was_chosen_and_what_was_not():
@@ -163,13 +186,13 @@ def test_advice_about_what_was_chosen_and_what_was_not():
         "Tell the critic `a`: `a` effect 0.4, adjusted p 0.001. "
         "`b` adds to that (effect 0.15, adjusted p 0.004), but no more were asked for. "
         "`c`: nothing found that the agent does not already remember (p 0.6). "
-        "`d` adds nothing beside `a` (p 0.44). "
+        "Beside `a` nothing was found that `d` adds (p 0.44). "
         "`e` was not testable: it is constant."
     )
     stages.append(Stage(("a", "b"), (row("c", p=0.9), row("d", p=0.2))))
     said = ranking(singles, stages).recommendation
     assert said.startswith("Tell the critic `a` and `b`: `a` effect 0.4, adjusted p 0.001; `b` beside `a` effect 0.15, adjusted p 0.004.")
-    assert "`d` adds nothing beside `a` and `b` (p 0.2)." in said
+    assert "Beside `a` and `b` nothing was found that `d` adds (p 0.2)." in said
 
 
 @pytest.mark.parametrize(("effect", "words"), [(0.9, "a larger"), (0.2, "no larger")])
