@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 
 import unseen
-from unseen.signals import Residual, rank
+from unseen.signals import rank
 
 
 class PoleWithSensors(gymnasium.Wrapper):
@@ -34,7 +34,7 @@ class PoleWithSensors(gymnasium.Wrapper):
 
 gymnasium.register("PoleWithSensors-v0", lambda: PoleWithSensors(), max_episode_steps=100)
 
-ranking = rank("gym:PoleWithSensors-v0", steps=50, settings=Residual(variant="kci"))
+ranking = rank("gym:PoleWithSensors-v0", steps=50, episodes=600)
 print(ranking)
 
 experiment = unseen.Experiment(

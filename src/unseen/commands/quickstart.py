@@ -81,7 +81,7 @@ def _worth_telling() -> Section:
     from unseen.signals import Residual, rank
 
     print(f"{SENSORS}: which velocity is worth telling the critic?", flush=True)
-    ranking = rank(SENSORS, ("x_velocity", "angle_velocity"), episodes=150, settings=Residual(variant="kci", draws=499))
+    ranking = rank(SENSORS, ("x_velocity", "angle_velocity"), episodes=500, settings=Residual(draws=499))
     ranked = ranking_section(ranking, "Which signal is worth telling, asked before training")
     told = Text(
         "Cart and pole, of which the agent sees positions only. From episodes of random play alone: does telling a critic one of the "
