@@ -1,4 +1,4 @@
-"""Criterion A at the published size: 250 episodes of 25 steps, 8 sets of signals, 1,000 permutations of whole episodes.
+"""Criterion A with standardised residuals, as published in size: 250 episodes of 25 steps, 8 sets of signals, 1,000 permutations.
 
     python benchmarks/signals.py --json docs/results/speed/signals.json
 
@@ -55,7 +55,7 @@ def main() -> None:
     code = codes(reader, test)
     read = time.monotonic()
 
-    residuals = Residuals(test, code, Residual(draws=draws))
+    residuals = Residuals(test, code, Residual(variant="standardised", draws=draws))
     results = residuals.test(SETS)
     tested = time.monotonic()
 

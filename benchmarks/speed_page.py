@@ -1,6 +1,6 @@
 """docs/results/speed.md from the figures that the benchmarks wrote, with what each is held against.
 
-for name in recurrent_ppo navigation environments compile_time start_up; do
+for name in recurrent_ppo navigation environments signals compile_time start_up; do
     python benchmarks/$name.py --json docs/results/speed/$name.json
 done
 python benchmarks/speed_page.py docs/results
@@ -41,6 +41,16 @@ PAGE = {
             ("heavenhell3_steps_per_s", "steps/s, mean over the run", "≥ 20000"),
             ("heavenhell3_early_steps_per_s", "steps/s, the first twentieth of the run", None),
             ("env_steps_per_seed", "environment steps of each seed", None),
+            ("peak_memory_mib", "peak memory, MiB", None),
+        ],
+    ),
+    "signals": (
+        "Criterion A with standardised residuals at the published size: 250 episodes of 25 steps, 8 sets of signals, 1,000 permutations of "
+        "whole episodes, forests; the code of the history is trained before.",
+        [
+            ("seconds_criterion_a", "seconds, encoder training excluded", "≤ 60"),
+            ("seconds_encoder", "seconds, training the code of the history", None),
+            ("ratio_plain_numpy", "times the permutation null written plainly with NumPy", None),
             ("peak_memory_mib", "peak memory, MiB", None),
         ],
     ),
