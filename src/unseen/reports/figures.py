@@ -83,7 +83,7 @@ def learning_curves(
     references = references or {}
     with matplotlib.rc_context(SETTINGS):
         rows = len(curves) + len(references) + (bounds is not None)
-        figure, axes = _canvas(2.9, rows)
+        figure, axes = canvas(2.9, rows)
         handles: Handles = []
         for n, (label, curve) in enumerate(curves.items()):
             colour, line, marker = style(n)
@@ -129,7 +129,7 @@ def dots(
     """
     references = references or {}
     with matplotlib.rc_context(SETTINGS):
-        figure, axes = _canvas(0.75 + 0.3 * len(intervals), len(references) + (bounds is not None))
+        figure, axes = canvas(0.75 + 0.3 * len(intervals), len(references) + (bounds is not None))
         for n, interval in enumerate(intervals.values()):
             colour, _, marker = style(n)
             x = np.array([interval.estimate])
@@ -176,7 +176,8 @@ def png(figure: Figure, dpi: int = 160) -> bytes:
     return _save(FigureCanvasAgg(figure), format="png", dpi=dpi, facecolor="white")
 
 
-def _canvas(height: float, legend_rows: int) -> tuple[Figure, Axes]:
+def canvas(height: float, legend_rows: int) -> tuple[Figure, Axes]:
+    """An empty figure of the pages' width, on any background; call it inside `rc_context(SETTINGS)`."""
     figure = Figure(figsize=(WIDTH, height + 0.2 * ((legend_rows + 1) // 2)), layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.add_subplot()

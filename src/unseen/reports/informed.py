@@ -17,11 +17,12 @@ from unseen.experiments.reproduce.informed import CRITERIA, METRICS, Outcome, Re
 from unseen.experiments.reproduce.informed_grid import NONE, STATE_ONLY
 from unseen.reports.blocks import Block, Cell, Figure, Section, Table, Text
 from unseen.reports.curves import Curves, band, learning_curves, summary_interval
-from unseen.reports.figures import GREY, MARKERS, SETTINGS, WIDTH, style
+from unseen.reports.figures import GREY, MARKERS, SETTINGS, canvas, style
 from unseen.reports.figures import learning_curves as draw_curves
 from unseen.reports.page import Page
 from unseen.reports.statistics import Interval
 from unseen.reports.text import number, plain
+from unseen.reports.verdict import scale
 
 RESAMPLES = 2_000
 OVERVIEW = "All cells"
@@ -167,11 +168,8 @@ def _steps_per_s(metrics: pl.DataFrame) -> float:
 
 def _distance(task: str) -> float:
     """From a random player's return to the best known one's."""
-    references = make(task).references("train")
-    best = references.perfect_memory or references.oracle
-    if references.random is None or best is None or best.mean <= references.random.mean:
-        return 1.0
-    return best.mean - references.random.mean
+    on = scale(references_of(task))
+    return 1.0 if on is None else on.best - on.random
 
 
 def overview_section(results: Results) -> Section:
@@ -255,12 +253,7 @@ def scatter(found: Sequence[Point]) -> Drawing:
     """Effects against gains, a marker and colour for each task."""
     tasks = list(dict.fromkeys(point.task for point in found))
     with matplotlib.rc_context(SETTINGS):
-        figure = Drawing(figsize=(WIDTH, 3.4 + 0.2 * ((len(tasks) + 1) // 2)), layout="constrained")
-        figure.patch.set_alpha(0)
-        axes = figure.add_subplot()
-        axes.patch.set_alpha(0)
-        axes.grid(color=GREY, alpha=0.25, linewidth=0.6)
-        axes.set_axisbelow(True)
+        figure, axes = canvas(3.4, len(tasks))
         axes.axhline(0.0, color=GREY, linewidth=0.9)
         axes.axvline(0.0, color=GREY, linewidth=0.9)
         handles = []

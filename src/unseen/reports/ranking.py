@@ -9,7 +9,7 @@ import matplotlib
 from matplotlib.figure import Figure as Drawing
 
 from unseen.reports.blocks import Block, Cell, Details, Figure, Section, Table, Text
-from unseen.reports.figures import GREY, INK, SETTINGS, WIDTH, style
+from unseen.reports.figures import INK, SETTINGS, canvas, style
 from unseen.reports.text import number, plain
 from unseen.signals.leaks import Leak
 from unseen.signals.ranking import Ranking
@@ -65,12 +65,8 @@ def leaks_section(leaks: Sequence[Leak]) -> Section:
 def draw(rows: Sequence[Row], x_label: str) -> Drawing:
     """One bar for each set of signals, longest on top as the rows come."""
     with matplotlib.rc_context(SETTINGS):
-        figure = Drawing(figsize=(WIDTH, 0.9 + 0.28 * len(rows)), layout="constrained")
-        figure.patch.set_alpha(0)
-        axes = figure.add_subplot()
-        axes.patch.set_alpha(0)
-        axes.grid(axis="x", color=GREY, alpha=0.25, linewidth=0.6)
-        axes.set_axisbelow(True)
+        figure, axes = canvas(0.9 + 0.28 * len(rows), 0)
+        axes.grid(False, axis="y")
         colour = style(0).colour
         for k, row in enumerate(rows):
             found = row.verdict == "informative"

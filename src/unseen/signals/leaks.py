@@ -6,14 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from scipy.stats import false_discovery_control
-
 from unseen.data import Episodes
 from unseen.signals.dataset import dataset
 from unseen.signals.play import STEPS
 from unseen.signals.procedure import READER_EPISODES, coded, named, recorded
 from unseen.signals.residual import Residual, Residuals
-from unseen.signals.search import require_draws
+from unseen.signals.search import Row, require_draws, tested
 
 
 class Leak(NamedTuple):
@@ -75,19 +73,18 @@ def leak_test(
     testable = [n for n in names if n in data.signals]
     settings = settings or Residual(seed=seed)
     require_draws(settings.draws, len(testable), alpha)
-    results = Residuals(test, code, settings, about="action").test([(n,) for n in testable])
-    adjusted = false_discovery_control([r.p for r in results]) if results else []
-    found = {n: _leak(n, r.normalised, r.p, float(q), alpha) for n, r, q in zip(testable, results, adjusted, strict=True)}
+    rows = tested(Residuals(test, code, settings, about="action"), [(n,) for n in testable], alpha)
+    found = {row.signals[0]: _leak(row) for row in rows}
     nan = math.nan
     hopeless = {n: Leak(n, nan, nan, nan, None, f"not testable: {why}") for n, why in data.untestable.items()}
     return [(found | hopeless)[n] for n in names]
 
 
-def _leak(name: str, effect: float, p: float, adjusted: float, alpha: float) -> Leak:
-    leaks = adjusted <= alpha
+def _leak(row: Row) -> Leak:
+    leaks = row.verdict == "informative"
     verdict = (
         "knows the action: is it recorded one step late, or does the policy remember what the code forgot?"
         if leaks
         else "no sign that it knows the action"
     )
-    return Leak(name, effect, p, adjusted, leaks, verdict)
+    return Leak(row.signals[0], row.normalised, row.p, row.adjusted, leaks, verdict)

@@ -1,4 +1,4 @@
-"""Recordings to test signals on: whole or cut episodes under uniform random actions, or under a policy of one's own."""
+"""Recordings to test signals on: whole or cut episodes under uniform random actions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def record(environment: Any, episodes: int, *, steps: int = STEPS, level: str = 
     keys = jax.random.split(jax.random.key(seed), episodes)
     picked = jax.vmap(levels.draw)(jax.vmap(lambda key: jax.random.fold_in(key, 0))(keys))
 
-    def play(key: Any, params: Any, horizon: Any) -> Any:
+    def play(key: Any, horizon: Any, params: Any) -> Any:
         k_reset, k_signals, k_act, k_step = jax.random.split(key, 4)
         observation, state = environment.reset(k_reset, params)
 
@@ -67,17 +67,11 @@ def record(environment: Any, episodes: int, *, steps: int = STEPS, level: str = 
         return seen, told, *rows[2:]
 
     horizons = levels.horizon_of(picked)
-    if len(levels.entries) == 1:
-        played = jax.jit(jax.vmap(lambda key, horizon: play(key, params, horizon)))(keys, horizons)
-    else:
-        stacked = jax.tree.map(lambda *xs: jnp.stack([jnp.asarray(x) for x in xs]), *levels.entries)
-        played = jax.jit(jax.vmap(lambda key, k, horizon: play(key, jax.tree.map(lambda x: x[k], stacked), horizon)))(
-            keys, picked, horizons
-        )
+    played = jax.jit(lambda picked, *each: levels.mapped(play, picked, *each))(picked, keys, horizons)
     seen, told, actions, rewards, terminated, truncated, valid = jax.tree.map(lambda x: np.swapaxes(np.asarray(x), 0, 1), played)
     return Recording(
         Episodes.from_padded(
-            observations=seen if isinstance(seen, dict) else {"observation": seen},
+            observations=seen,
             actions=actions,
             rewards=rewards,
             terminated=terminated,
@@ -112,7 +106,7 @@ def _external(host: Any, episodes: int, steps: int, seed: int) -> Recording:
         observations, told = jax.tree.map(lambda *xs: np.stack(xs), *shown)
         parts.append(
             Episodes.from_padded(
-                observations=observations if isinstance(observations, dict) else {"observation": observations},
+                observations=observations,
                 actions=actions,
                 rewards=rewards,
                 terminated=terminated,
