@@ -12,6 +12,7 @@ _HOMES = {
     "agents": "",
     "learning": "",
     "signals": "",
+    "outcomes": "",
     "runs": "",
     "experiments": "",
     "reports": "",

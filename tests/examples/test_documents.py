@@ -20,6 +20,8 @@ ROOMS = (
     ".environments.navigation",
     ".environments.adapters",
     ".signals",
+    ".outcomes",
+    ".environments.clinical",
     ".reports",
 )
 

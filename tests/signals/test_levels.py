@@ -176,3 +176,15 @@ def test_only_the_conditional_variant_is_sure_of_a_sign_that_flips():
     assert rejections(flipping, "kci", 20)["signal"] == 20
     for variant in RESIDUAL:
         assert rejections(flipping, variant, 40)["signal"] < 24  # measured 17 of 60
+
+
+def forgetful(rng):
+    """The signal is a function of the history, but the code kept only the first of its three numbers."""
+    data, z = nothing_to_find(rng)
+    return data_of(data.returns, {"history": data.signals["history"]}, data.action), z[..., :1]
+
+
+@pytest.mark.parametrize("variant", [*RESIDUAL, "kci"])
+def test_what_a_truncated_code_forgot_counts_as_news(variant):
+    """All tests are relative to the code: the same signal that is never found under the whole code is found here (documented)."""
+    assert rejections(forgetful, variant, 20)["history"] >= 18

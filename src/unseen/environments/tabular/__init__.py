@@ -23,6 +23,9 @@ _HOMES = {
     "AlphaVectorPolicy": f"{_ROOM}.policy",
     "random_value": f"{_ROOM}.finite_horizon",
     "optimal_mdp_value": f"{_ROOM}.finite_horizon",
+    "TabularMDP": f"{_ROOM}.mdp",
+    "taxi": f"{_ROOM}.toys",
+    "frozen_lake": f"{_ROOM}.toys",
     "TabularEnvironment": f"{_ROOM}.environment",
 }
 __getattr__, __dir__, __all__ = lazy(__name__, _HOMES)

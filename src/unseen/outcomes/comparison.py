@@ -1,0 +1,120 @@
+"""Several policies on the same data: paired differences, adjusted tests, and which may be the best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from unseen.errors import UserError
+from unseen.outcomes.estimates import Estimate, stacked
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Values of several policies with their paired covariance.
+
+    Attributes:
+        values: an `Estimate` with a number for each policy.
+        best: (k,) whether the policy belongs to the set that holds the best one with probability `level`.
+        level: of that set.
+    """
+
+    values: Estimate
+    best: Bool[np.ndarray, " k"]
+    level: float
+
+    def differences(self, reference: str | None = None) -> Estimate:
+        """Every policy's value minus the reference's (by default the policy with the largest estimate)."""
+        names = list(self.values.names)
+        at = int(np.argmax(self.values.value)) if reference is None else _place(reference, names)
+        weights = np.delete(np.eye(len(names)), at, axis=0)
+        weights[:, at] = -1.0
+        others = [name for name in names if name != names[at]]
+        return self.values.combined(weights, [f"{name} - {names[at]}" for name in others], "difference of values")
+
+    def p_values(self, reference: str | None = None) -> dict[str, float]:
+        """Holm-adjusted two-sided p-values of the differences."""
+        difference = self.differences(reference)
+        return dict(zip(difference.names, holm(np.atleast_1d(difference.p_value()))))
+
+    def regret(self, k: int, truth: Mapping[str, float]) -> float:
+        """Regret@k: the best true value minus the best among the k policies with the largest estimates.
+
+        Args:
+            k: how many would be tried.
+            truth: true values by name, where they are known.
+        """
+        if not 1 <= k <= len(self.values):
+            raise UserError(f"k = {k}; it must lie between 1 and {len(self.values)}, the number of policies")
+        order = np.argsort(-self.values.value, kind="stable")[:k]
+        return max(truth.values()) - max(truth[self.values.names[i]] for i in order)
+
+    def table(self) -> Any:
+        """A polars frame, best estimate first: policy, estimate, standard error, interval, rank, whether it may be the best."""
+        import polars as pl
+
+        frame = self.values.table(self.level).rename({"name": "policy"})
+        ranks = (-frame["estimate"]).rank("ordinal").cast(pl.Int64)
+        frame = frame.with_columns(ranks.alias("rank"), pl.Series("may_be_best", self.best.tolist()))
+        return frame.sort("rank")
+
+
+def compare(learners: Mapping[str, Any], *, level: float = 0.95, starts: Any = None, seed: int = 0) -> Comparison:
+    """Compare fitted learners of different policies on the same data.
+
+    A policy is left out of the set of possible best ones if some other is better by more than the multiplier bootstrap of all
+    pairwise differences allows.
+
+    Args:
+        learners: name -> fitted `DRQLearner` (or anything whose `value()` has an influence).
+        level: of the set and of intervals.
+        starts: as in `value`.
+        seed: of the bootstrap.
+
+    Raises:
+        UserError: fewer than two policies, estimates without influence, different data.
+    """
+    if len(learners) < 2:
+        raise UserError(f"{len(learners)} policies cannot be compared; give at least two fitted learners by name")
+    values = {name: (one.value() if starts is None else one.value(starts)) for name, one in learners.items()}
+    for name, value in values.items():
+        if not isinstance(value, Estimate):
+            raise UserError(
+                f"{name!r} has no interval ({type(learners[name]).__name__}); compare DRQLearner or DoubleReinforcementLearning"
+            )
+    both = stacked(list(values.values()), list(values))
+    k = len(both)
+    pairs = [(i, j) for i in range(k) for j in range(k) if i < j]
+    weights = np.zeros((len(pairs), k))
+    for row, (i, j) in enumerate(pairs):
+        weights[row, i], weights[row, j] = 1.0, -1.0
+    difference = both.combined(weights, [f"{both.names[i]} - {both.names[j]}" for i, j in pairs])
+    low, high = difference.band(level, seed=seed)
+    best = np.ones(k, np.bool_)
+    for (i, j), below, above in zip(pairs, low, high):
+        if below > 0:
+            best[j] = False
+        if above < 0:
+            best[i] = False
+    return Comparison(both, best, level)
+
+
+def holm(p: Float64[np.ndarray, " m"]) -> list[float]:
+    """Holm's step-down adjustment."""
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(steps, 1.0)
+    return [float(x) for x in adjusted]
+
+
+def _place(name: str, names: list[str]) -> int:
+    from unseen.errors import unknown
+
+    if name not in names:
+        raise unknown("policy", name, names)
+    return names.index(name)

@@ -1,0 +1,100 @@
+"""State features: numbers standardised and categories as indicators, or any scikit-learn transformer on top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from unseen.data.schema import Schema
+from unseen.errors import UserError, unknown
+
+COMPONENTS = 100  # of the random features
+
+
+class StateFeatures:
+    """From encoded states to (n, q) features, the first of which is 1.
+
+    Args:
+        schema: names, kinds and levels of the columns.
+        states: (n, d) to learn means, deviations and knots from.
+        kind: "standard" (numbers standardised; an indicator for every level but the first), "splines" (cubic, 5 knots, of every
+            numeric column), "fourier" (100 random features of a Gaussian kernel with the median distance), "leaves" (indicators of
+            the leaves of 10 random trees), or a scikit-learn transformer, which is given the standardised columns.
+        seed: of the random features.
+
+    Raises:
+        UserError: an unknown kind, or splines without numeric columns.
+    """
+
+    def __init__(self, schema: Schema, states: Float64[np.ndarray, "n d"], kind: Any = "standard", seed: int = 0):
+        self.schema = schema
+        numeric = np.array([c.kind == "numeric" for c in schema.columns])
+        self.mean = np.where(numeric, states.mean(axis=0), 0.0)
+        deviation = states.std(axis=0)
+        self.deviation = np.where(numeric & (deviation > 0), deviation, 1.0)
+        self.numeric = np.flatnonzero(numeric)
+        self.levels = {i: len(c.levels) for i, c in enumerate(schema.columns) if c.kind == "categorical"}
+        self.kind = kind
+        self._transform = self._fitted(kind, states, seed)
+
+    def __call__(self, states: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "m q"]:
+        """(m, q) features."""
+        return np.concatenate([np.ones((len(states), 1)), self._transform(states)], axis=1)
+
+    def columns(self, states: Float64[np.ndarray, "m d"], *, every_level: bool = False) -> Float64[np.ndarray, "m c"]:
+        """(m, c) standardised numbers, then indicators of levels (all but the first unless `every_level`)."""
+        parts = [(states[:, self.numeric] - self.mean[self.numeric]) / self.deviation[self.numeric]]
+        for i, count in self.levels.items():
+            parts.append((states[:, [i]] == np.arange(0 if every_level else 1, count)).astype(np.float64))
+        return np.concatenate(parts, axis=1)
+
+    def _fitted(self, kind: Any, states: Float64[np.ndarray, "n d"], seed: int) -> Callable[[Any], Any]:
+        if isinstance(kind, str):
+            makers = {"standard": None, "splines": self._splines, "fourier": self._fourier, "leaves": self._leaves}
+            if kind not in makers:
+                raise unknown("features", kind, makers)
+            maker = makers[kind]
+            return self.columns if maker is None else maker(states, seed)
+        from sklearn.base import clone
+
+        transformer: Any = clone(kind)
+        transformer.fit(self.columns(states))
+        return lambda x: _dense(transformer.transform(self.columns(x)))
+
+    def _splines(self, states: Float64[np.ndarray, "n d"], seed: int) -> Callable[[Any], Any]:
+        from sklearn.preprocessing import SplineTransformer
+
+        if len(self.numeric) == 0:
+            raise UserError("features='splines' needs a numeric state column; all are categorical: use 'standard'")
+        numbers = len(self.numeric)
+        splines = SplineTransformer(n_knots=5, knots="quantile", include_bias=False, extrapolation="linear")
+        splines.fit(self.columns(states)[:, :numbers])
+
+        def transform(x: Any) -> Any:
+            columns = self.columns(x)
+            return np.concatenate([_dense(splines.transform(columns[:, :numbers])), columns[:, numbers:]], axis=1)
+
+        return transform
+
+    def _fourier(self, states: Float64[np.ndarray, "n d"], seed: int) -> Callable[[Any], Any]:
+        from scipy.spatial.distance import pdist
+        from sklearn.kernel_approximation import RBFSampler
+
+        some = self.columns(states[np.random.default_rng(seed).permutation(len(states))[:500]])
+        distances = pdist(some)
+        median = float(np.median(distances[distances > 0])) if (distances > 0).any() else 1.0
+        sampler = RBFSampler(gamma=1 / (2 * median**2), n_components=COMPONENTS, random_state=seed).fit(some)
+        return lambda x: np.asarray(sampler.transform(self.columns(x)))
+
+    def _leaves(self, states: Float64[np.ndarray, "n d"], seed: int) -> Callable[[Any], Any]:
+        from sklearn.ensemble import RandomTreesEmbedding
+
+        trees = RandomTreesEmbedding(10, max_depth=4, min_samples_leaf=20, random_state=seed).fit(self.columns(states))
+        return lambda x: _dense(trees.transform(self.columns(x)))
+
+
+def _dense(x: Any) -> Float64[np.ndarray, "m c"]:
+    return np.asarray(x.toarray() if hasattr(x, "toarray") else x, np.float64)

@@ -1,0 +1,235 @@
+"""One fold of the second stage: what nuisances fitted elsewhere say about its rows.
+
+Two kinds with the same face. `RowFold` weighs every row by estimated probabilities and flows. `CellFold`, for counted states, weighs
+cells by the fold's own frequencies (self-normalised), so that no estimated probability is ever divided by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from unseen.outcomes.functionals import Functional
+from unseen.outcomes.linear import chunks
+from unseen.outcomes.nuisances import Nuisances, floored
+from unseen.outcomes.problem import Problem
+from unseen.outcomes.rows import Rows
+
+
+def residuals(rows: Rows, q: Float64[np.ndarray, "m A"], q_next: Float64[np.ndarray, "m A"], discount: float) -> Float64[np.ndarray, " m"]:
+    """delta = R + gamma (1 - D) sum_a pi_e(a|S~) Q(S~, a) - Q(S, A)."""
+    v_next = (rows.next_policy * q_next).sum(axis=1)
+    return rows.rewards + discount * rows.alive * v_next - q[np.arange(len(rows)), rows.actions]
+
+
+@dataclass(frozen=True, eq=False)
+class RowFold:
+    """Rows weighed by estimated probabilities.
+
+    Attributes:
+        problem: they belong to.
+        rows: of this fold.
+        training: the rows that the nuisances were fitted on.
+        nuisances: from elsewhere.
+        floor: smallest probability that is divided by.
+    """
+
+    problem: Problem
+    rows: Rows
+    training: Rows
+    nuisances: Nuisances
+    floor: float
+
+    @cached_property
+    def q(self) -> Float64[np.ndarray, "m A"]:
+        """(m, A) initial Q at S."""
+        return self.nuisances.q.values(self.rows.states)
+
+    @cached_property
+    def delta(self) -> Float64[np.ndarray, " m"]:
+        """(m,) residuals."""
+        return residuals(self.rows, self.q, self.nuisances.q.values(self.rows.next_states), self.problem.discount)
+
+    @cached_property
+    def behaviour(self) -> Float64[np.ndarray, "m A"]:
+        """(m, A) estimated behaviour probabilities, not floored."""
+        return self.nuisances.behaviour(self.rows)
+
+    @cached_property
+    def inverse(self) -> Float64[np.ndarray, " m"]:
+        """(m,) 1 / pi_b(A|S), floored."""
+        return 1 / floored(self.behaviour, self.rows, self.floor)[0]
+
+    @property
+    def rho(self) -> Float64[np.ndarray, " m"]:
+        """(m,) pi_e / pi_b of the action taken."""
+        return self.rows.taken * self.inverse
+
+    def local_targets(self) -> Float64[np.ndarray, "m A"]:
+        """(m, A) Q1 + 1{A=a} delta / pi_b."""
+        return self.q + self.rows.indicator * (self.delta * self.inverse)[:, None]
+
+    def targets(self) -> Float64[np.ndarray, "m A"]:
+        """(m, A) Phi = Q1(S, a) + 1{A=a} delta / pi_b + mean_j w(S_j|S, a) rho_j delta_j."""
+        assert self.nuisances.ratio is not None
+        return self.local_targets() + self.nuisances.ratio.forward(self.rows.states, self.rows, self.rho * self.delta)
+
+    def weights(self, functional: Functional) -> Float64[np.ndarray, "m k"]:
+        """(m, k) local + rho omega, with omega from the flow equation (or the counted process) of the training rows."""
+        local = functional.mix(self.rows, self.rows.indicator * self.inverse[:, None])
+        return local + self.rho[:, None] * self._onward(functional)
+
+    def _onward(self, functional: Functional) -> Float64[np.ndarray, "m k"]:
+        nuisances = self.nuisances
+        if nuisances.table is not None:
+            return self._from_table(cell_measure(self.problem, functional, nuisances.table.visits.sum(axis=1)))
+        assert nuisances.flow is not None
+        assert nuisances.inverse is not None
+        parts = []
+        for part in chunks(len(self.training)):
+            some = self.training.take(part)
+            parts.append(functional.mix(some, some.indicator * nuisances.inverse[part, None]))
+        beta = nuisances.flow.from_rows(self.training, np.concatenate(parts))
+        return np.concatenate([self.problem.features(self.rows.states[part]) @ beta for part in chunks(len(self.rows))])
+
+    def _from_table(self, measure: Float64[np.ndarray, "S A k"]) -> Float64[np.ndarray, "m k"]:
+        table = self.nuisances.table
+        assert table is not None
+        assert self.rows.s is not None
+        visits = table.visits.sum(axis=1)
+        density = (visits / visits.sum())[:, None]
+        flow = table.flow(measure)
+        return np.divide(flow, density, out=np.zeros_like(flow), where=density > 0)[self.rows.s]
+
+    def start_weights(
+        self, starts: Float64[np.ndarray, "q d"], share: Float64[np.ndarray, " q"], policy: Float64[np.ndarray, "q A"]
+    ) -> Float64[np.ndarray, " m"]:
+        """(m,) rho nu, with nu from the flow equation begun in the starts."""
+        if self.nuisances.table is not None:
+            p, table = self.problem, self.nuisances.table
+            assert p.cells is not None
+            assert self.rows.s is not None
+            at_start = start_measure(p, starts, share, policy)
+            visits = table.visits.sum(axis=1)
+            first = at_start.sum(axis=1)
+            density = visits / visits.sum()
+            here = np.divide(first, density, out=np.zeros_like(first), where=density > 0)[self.rows.s]
+            return self.rho * (here + self._from_table(at_start[:, :, None])[:, 0])
+        assert self.nuisances.flow is not None
+        beta = self.nuisances.flow.from_starts(starts, share)
+        nu = np.concatenate([self.problem.features(self.rows.states[part]) @ beta for part in chunks(len(self.rows))])
+        return self.rho * nu[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class CellFold:
+    """Rows of counted states, weighed by how often this fold visits their cells.
+
+    Q-DR = Q1 + delta-bar + M Pi delta-bar, where delta-bar are the fold's own cell means and M and Q1 come from elsewhere; a cell that
+    the fold never visits is left uncorrected.
+
+    Attributes:
+        problem: they belong to.
+        rows: of this fold.
+        nuisances: from elsewhere.
+
+    Source: specification, 4.8 (derived there).
+    """
+
+    problem: Problem
+    rows: Rows
+    nuisances: Nuisances
+
+    @cached_property
+    def q_table(self) -> Float64[np.ndarray, "S A"]:
+        """(S, A) initial Q."""
+        assert self.problem.cells is not None
+        return self.nuisances.q.values(self.problem.cells.states())
+
+    @cached_property
+    def q(self) -> Float64[np.ndarray, "m A"]:
+        """(m, A) initial Q at S."""
+        assert self.rows.s is not None
+        return self.q_table[self.rows.s]
+
+    @cached_property
+    def delta(self) -> Float64[np.ndarray, " m"]:
+        """(m,) residuals."""
+        assert self.rows.s_next is not None
+        return residuals(self.rows, self.q, self.q_table[self.rows.s_next], self.problem.discount)
+
+    @cached_property
+    def visits(self) -> Float64[np.ndarray, "S A"]:
+        """(S, A) share of the fold's rows in each cell."""
+        return self.sums(self.rows.share)
+
+    @property
+    def uncorrected(self) -> Bool[np.ndarray, "S A"]:
+        """(S, A) cells that the fold never visits."""
+        return self.visits == 0
+
+    @cached_property
+    def mean_delta(self) -> Float64[np.ndarray, "S A"]:
+        """(S, A) delta-bar, 0 where the fold has no row."""
+        total = self.sums(self.rows.share * self.delta)
+        return np.divide(total, self.visits, out=np.zeros_like(total), where=self.visits > 0)
+
+    @cached_property
+    def corrected(self) -> Float64[np.ndarray, "S A"]:
+        """(S, A) Q-DR."""
+        assert self.nuisances.table is not None
+        return self.q_table + self.nuisances.table.propagate(self.mean_delta)
+
+    def sums(self, values: Float64[np.ndarray, " m"]) -> Float64[np.ndarray, "S A"]:
+        """(S, A) sums of the rows' values by cell."""
+        assert self.rows.s is not None
+        states, actions = len(self.q_table), self.problem.actions
+        return np.bincount(self.rows.s * actions + self.rows.actions, values, states * actions).reshape(states, actions)
+
+    def targets(self) -> Float64[np.ndarray, "m A"]:
+        """(m, A) Q-DR at the rows' states."""
+        assert self.rows.s is not None
+        return self.corrected[self.rows.s]
+
+    def weights(self, functional: Functional) -> Float64[np.ndarray, "m k"]:
+        """(m, k) {mu + pi_e mu M} / frequency of the row's cell."""
+        return self._by_cell(cell_measure(self.problem, functional, self.visits.sum(axis=1)))
+
+    def start_weights(
+        self, starts: Float64[np.ndarray, "q d"], share: Float64[np.ndarray, " q"], policy: Float64[np.ndarray, "q A"]
+    ) -> Float64[np.ndarray, " m"]:
+        """(m,) of the value begun in the starts."""
+        return self._by_cell(start_measure(self.problem, starts, share, policy)[:, :, None])[:, 0]
+
+    def _by_cell(self, measure: Float64[np.ndarray, "S A k"]) -> Float64[np.ndarray, "m k"]:
+        table = self.nuisances.table
+        assert table is not None
+        assert self.rows.s is not None
+        reached = measure + table.covered_policy[:, :, None] * table.flow(measure)[:, None, :]
+        visits = self.visits[:, :, None]
+        return np.divide(reached, visits, out=np.zeros_like(reached), where=visits > 0)[self.rows.s, self.rows.actions]
+
+
+Fold = RowFold | CellFold
+
+
+def cell_measure(p: Problem, functional: Functional, visits: Float64[np.ndarray, " S"]) -> Float64[np.ndarray, "S A k"]:
+    """(S, A, k) mu(s, a) = p_b(s) u(s, a): the functional as weights of cells, states weighted by their visits."""
+    density = (visits / visits.sum())[:, None]
+    hot = np.eye(p.actions)
+    rows = p.cell_rows
+    return np.stack([density * functional.mix(rows, np.tile(hot[a], (len(rows), 1))) for a in range(p.actions)], axis=1)
+
+
+def start_measure(
+    p: Problem, starts: Float64[np.ndarray, "q d"], share: Float64[np.ndarray, " q"], policy: Float64[np.ndarray, "q A"]
+) -> Float64[np.ndarray, "S A"]:
+    """(S, A) share of the start states in each cell, the first action drawn from the policy."""
+    assert p.cells is not None
+    s = p.cells.of(starts)
+    measure = np.zeros((len(p.cells), p.actions))
+    np.add.at(measure, s, share[:, None] * policy)
+    return measure

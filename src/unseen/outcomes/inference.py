@@ -1,0 +1,236 @@
+"""Intervals: doubly robust estimates of means of Q with their influence on every trajectory."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+from sklearn.utils.validation import check_is_fitted
+
+from unseen.data.table import as_frame
+from unseen.errors import UserError
+from unseen.outcomes.estimates import Estimate
+from unseen.outcomes.functionals import Functional, Regions, StateMean
+from unseen.outcomes.linear import solve
+
+if TYPE_CHECKING:
+    from unseen.outcomes.diagnostics import Diagnostics
+    from unseen.outcomes.fold import Fold
+    from unseen.outcomes.functionals import Projection
+    from unseen.outcomes.problem import Problem
+
+NO_INTERVAL = (
+    "Q at a single point of a continuous state space has no root-n interval; ask for a region (a function of the states that says who is "
+    "in, or a mapping of names to such functions), for the linear projection (final='linear'), or for counted states"
+)
+
+
+class Inference:
+    """Mixed into learners that keep their folds: `folds_`, `parts_`, `fold_`, `problem_`, `projection()`.
+
+    Source: specification, 11.1 (derived there).
+    """
+
+    problem_: Problem
+    folds_: list[Fold]
+    parts_: list[Int64[np.ndarray, "_"]]
+    fold_: Int64[np.ndarray, " N"]
+    final: Any
+
+    def scores(self, functional: Functional) -> Float64[np.ndarray, "n k"]:
+        """(n, k) sum_a u(S, a) Q1(S, a) + (local + rho omega) delta, each row with nuisances from the other folds."""
+        parts = [functional.mix(f.rows, f.q) + f.weights(functional) * f.delta[:, None] for f in self.folds_]
+        whole = np.empty((len(self.problem_.rows), parts[0].shape[1]))
+        for index, values in zip(self.parts_, parts):
+            whole[index] = values
+        return whole
+
+    def estimate(self, functional: Functional) -> Estimate:
+        """Any functional of `unseen.outcomes.functionals`, with its interval."""
+        check_is_fitted(self, "g_")
+        rows, scores = self.problem_.rows, self.scores(functional)
+        gram = functional.gram(rows)
+        theta = solve(gram, rows.share @ scores)
+        inside = solve(gram, (scores - functional.fitted(rows, theta)).T).T
+        return Estimate(functional.names, theta, self._by_trajectory(inside), functional.label)
+
+    def value(self, starts: Any = None, *, sampled: bool = False) -> Estimate:
+        """V = E[v(S_0)]: what the policy is worth, begun where trajectories begin.
+
+        (1/N) sum_i v(S_i0) + (1/n) sum_j rho_j nu(S_j) delta_j, nu = d0 / p_b + E_{d0, pi}[w].
+
+        Args:
+            starts: a table of other first states; None: those of the data's trajectories; "states": wherever the data are.
+            sampled: the other first states are a sample, whose own variance counts too; without it they are who is asked about.
+
+        Returns:
+            An `Estimate`.
+        """
+        check_is_fitted(self, "g_")
+        if isinstance(starts, str) and starts == "states":
+            return self.estimate(StateMean())
+        p = self.problem_
+        if starts is None:
+            return self._value_from_data()
+        states = self._encoded(starts)  # type: ignore[attr-defined]
+        policy, share = p.policy_at(states), np.full(len(states), 1 / len(states))
+        if p.cells is not None and (p.cells.of(states) < 0).any():
+            row = int(np.argmin(p.cells.of(states)))
+            raise UserError(f"start state in row {row} never occurs in the data, so nothing is known about it; leave it out")
+        # Each fold's own estimate, weighted by its rows.
+        weight = np.array([f.rows.weight.sum() for f in self.folds_])
+        plug_in = np.stack([(policy * f.nuisances.q.values(states)).sum(axis=1) for f in self.folds_], axis=1) @ (weight / weight.sum())
+        terms = self._stack([f.start_weights(states, share, policy) * f.delta for f in self.folds_])
+        mean = float(plug_in.mean() + p.rows.share @ terms)
+        extra = np.array([[plug_in.var(ddof=1) / len(states)]]) if sampled and len(states) > 1 else None
+        influence = self._by_trajectory((terms - p.rows.share @ terms)[:, None])
+        return Estimate(("value",), np.array([mean]), influence, "value from the given first states", extra)
+
+    def contrast(self, states: Any, treat: Any, control: Any) -> Estimate:
+        """E[Q(S, treat) - Q(S, control) | S in a region], for a counted state, or by projection.
+
+        Args:
+            states: a function from a dataframe of states to who is in the region; a mapping from names to such functions; None for
+                everybody; or a table of states, where states are counted or `final="linear"` (labelled as a projection).
+            treat, control: action labels.
+
+        Raises:
+            UserError: single points of a continuous space, regions without rows, actions that the weights leave out.
+        """
+        data = self.problem_.data
+        first, second = (int(data.encode_actions(a)[0]) for a in (treat, control))
+        coefficients = np.zeros(data.n_actions)
+        coefficients[first] += 1.0
+        coefficients[second] -= 1.0
+        return self._by_state(states, coefficients, f"{treat} - {control}")
+
+    def outcome(self, states: Any, action: Any) -> Estimate:
+        """E[Q(S, action) | S in a region], for a counted state, or by projection; `states` as in `contrast`."""
+        data = self.problem_.data
+        coefficients = np.zeros(data.n_actions)
+        coefficients[int(data.encode_actions(action)[0])] = 1.0
+        return self._by_state(states, coefficients, f"{action}")
+
+    def coefficients(self) -> Estimate:
+        """theta of the linear projection of Q on the features, whatever the second stage is."""
+        return self.estimate(self.projection())
+
+    def projection(self) -> Projection:
+        """The linear projection that `coefficients` estimates."""
+        raise NotImplementedError
+
+    @cached_property
+    def diagnostics(self) -> Diagnostics:
+        """Overlap, tails, support, calibration, moments, and the verdict."""
+        from unseen.outcomes.diagnostics import diagnose
+
+        check_is_fitted(self, "g_")
+        return diagnose(self)
+
+    def _forget(self) -> None:
+        self.__dict__.pop("diagnostics", None)
+
+    def _value_from_data(self) -> Estimate:
+        p = self.problem_
+        share = np.full(len(p.starts), 1 / len(p.starts))
+        terms = self._stack([f.start_weights(p.starts, share, p.start_policy) * f.delta for f in self.folds_])
+        v = np.empty(len(p.starts))
+        for k, fold in enumerate(self.folds_):
+            mine = self.fold_ == k
+            v[mine] = (p.start_policy[mine] * fold.nuisances.q.values(p.starts[mine])).sum(axis=1)
+        correction = float(p.rows.share @ terms)
+        influence = (v - v.mean())[:, None] + self._by_trajectory((terms - correction)[:, None])
+        return Estimate(("value",), np.array([v.mean() + correction]), influence, "value from the data's first states")
+
+    def _by_state(self, states: Any, coefficients: Float64[np.ndarray, " A"], label: str) -> Estimate:
+        check_is_fitted(self, "g_")
+        p = self.problem_
+        self._require_weight(coefficients)
+        if states is None:
+            states = {"everybody": lambda frame: np.ones(len(as_frame(frame)), np.bool_)}
+        if callable(states):
+            states = {getattr(states, "__name__", "region").replace("<lambda>", "region"): states}
+        if isinstance(states, dict) and states and all(callable(f) for f in states.values()):
+            return self.estimate(self._regions(states, coefficients, label))
+        encoded = self._encoded(states)  # type: ignore[attr-defined]
+        names = tuple(_described(p.data.decode_states(encoded)))
+        if p.cells is not None:
+            s = p.cells.of(encoded)
+            visits = p.counts(p.rows).visits.sum(axis=1)
+            missing = (s < 0) | (visits[s] == 0)
+            if missing.any():
+                raise UserError(
+                    f"state {names[int(np.argmax(missing))]} has no row in the data, so nothing is known about it; leave it out"
+                )
+            self._require_cells(s, coefficients, names)
+            regions = Regions(lambda rows: rows.s[:, None] == s, np.tile(coefficients[:, None], (1, len(s))), names, label)
+            return self.estimate(regions)
+        if isinstance(self.final, str) and self.final in ("auto", "linear"):
+            theta = self.coefficients()
+            phi = p.features(encoded)
+            mixed = p.psi.mix(phi, np.tile(coefficients, (len(phi), 1)))
+            return theta.combined(mixed, names, f"{label}, by the linear projection of Q")
+        raise UserError(NO_INTERVAL)
+
+    def _regions(self, regions: dict[str, Any], coefficients: Float64[np.ndarray, " A"], label: str) -> Regions:
+        p = self.problem_
+
+        def inside(rows: Any) -> Any:
+            frame = p.data.decode_states(rows.states)
+            return np.stack([_members(f, frame, len(rows), name) for name, f in regions.items()], axis=1)
+
+        count = inside(p.rows).sum(axis=0)
+        for name, size in zip(regions, count):
+            if size == 0:
+                raise UserError(f"region {name!r} holds no row of the data; widen it")
+        return Regions(inside, np.tile(coefficients[:, None], (1, len(regions))), tuple(regions), label)
+
+    def _require_weight(self, coefficients: Float64[np.ndarray, " A"]) -> None:
+        """With row_weight='policy' nothing is fitted for actions that the policy never takes."""
+        p = self.problem_
+        if getattr(self, "row_weight", "uniform") == "policy":
+            never = p.rows.policy.max(axis=0) == 0
+            if (never & (coefficients != 0)).any():
+                label = p.data.action_labels[int(np.argmax(never & (coefficients != 0)))]
+                raise UserError(f"the policy never takes {label!r}, so row_weight='policy' gives it no weight; use row_weight='uniform'")
+
+    def _require_cells(self, s: Int64[np.ndarray, " m"], coefficients: Float64[np.ndarray, " A"], names: tuple[str, ...]) -> None:
+        p = self.problem_
+        visits = p.counts(p.rows).visits[s]
+        bad = (visits == 0) & (coefficients != 0)[None]
+        if bad.any():
+            i, a = (int(x) for x in np.argwhere(bad)[0])
+            raise UserError(f"action {p.data.action_labels[a]!r} was never taken in state {names[i]}; nothing is known about it there")
+
+    def _stack(self, parts: list[Float64[np.ndarray, "_"]]) -> Float64[np.ndarray, " n"]:
+        whole = np.empty(len(self.problem_.rows))
+        for index, values in zip(self.parts_, parts):
+            whole[index] = values
+        return whole
+
+    def _by_trajectory(self, rows: Float64[np.ndarray, "n k"]) -> Float64[np.ndarray, "N k"]:
+        """xi_i = N sum_t share_it IF_it."""
+        p = self.problem_
+        count, share = p.data.n_trajectories, p.rows.share
+        return count * np.stack([np.bincount(p.rows.trajectory, share * column, count) for column in rows.T], axis=1)
+
+
+def _members(region: Any, frame: Any, n: int, name: str) -> Any:
+    """(n,) booleans from what a region's function answered."""
+    answer = np.asarray(region(frame))
+    if answer.shape != (n,) or answer.dtype.kind != "b":
+        raise UserError(
+            f"region {name!r} answers with {answer.dtype} of shape {answer.shape}; it must say True or False for each of {n} states"
+        )
+    return answer
+
+
+def _described(frame: Any) -> list[str]:
+    """Each state in words: stage=II, tumour=3.1."""
+    table = as_frame(frame)
+    columns = {name: table[name].to_list() for name in table.columns}
+    return [
+        ", ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in zip(columns, row)) for row in zip(*columns.values())
+    ]

@@ -1,0 +1,116 @@
+"""The arrays that every formula of this room reads, and how trajectories are split into folds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float64, Int64, Shaped
+
+from unseen.data import Transitions
+from unseen.errors import UserError
+from unseen.outcomes.policies import PolicyAt
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """n transitions with the evaluation policy's probabilities at both ends.
+
+    Attributes:
+        states: (n, d) encoded.
+        actions: (n,) indices.
+        rewards: (n,).
+        next_states: (n, d).
+        alive: (n,) 1 - D: 0 where the row terminated, so that nothing follows.
+        policy: (n, A) at S.
+        next_policy: (n, A) at S'.
+        trajectory: (n,) numbers.
+        weight: (n,) how much each row counts; averages over rows are weighted by it.
+        logged: (n,) probability that the behaviour policy gave the action taken, where known.
+        logged_every: (n, A) of every action, where known.
+        s, s_next: (n,) numbers of the states, where they are counted.
+    """
+
+    states: Float64[np.ndarray, "n d"]
+    actions: Int64[np.ndarray, " n"]
+    rewards: Float64[np.ndarray, " n"]
+    next_states: Float64[np.ndarray, "n d"]
+    alive: Float64[np.ndarray, " n"]
+    policy: Float64[np.ndarray, "n A"]
+    next_policy: Float64[np.ndarray, "n A"]
+    trajectory: Int64[np.ndarray, " n"]
+    weight: Float64[np.ndarray, " n"]
+    logged: Float64[np.ndarray, " n"] | None = None
+    logged_every: Float64[np.ndarray, "n A"] | None = None
+    s: Int64[np.ndarray, " n"] | None = None
+    s_next: Int64[np.ndarray, " n"] | None = None
+
+    def __len__(self) -> int:
+        return len(self.rewards)
+
+    @property
+    def n_actions(self) -> int:
+        """A."""
+        return self.policy.shape[1]
+
+    @property
+    def share(self) -> Float64[np.ndarray, " n"]:
+        """(n,) weights that add up to 1."""
+        return self.weight / self.weight.sum()
+
+    @property
+    def taken(self) -> Float64[np.ndarray, " n"]:
+        """(n,) pi_e(A|S)."""
+        return self.policy[np.arange(len(self)), self.actions]
+
+    @property
+    def indicator(self) -> Float64[np.ndarray, "n A"]:
+        """(n, A) 1 at the action taken."""
+        return np.eye(self.n_actions)[self.actions]
+
+    def take(self, keep: Shaped[np.ndarray, " m"] | slice) -> Rows:
+        """Some of the rows, by index or mask."""
+        arrays = {name: value[keep] for name, value in vars(self).items() if value is not None}
+        return replace(self, **arrays)
+
+
+def rows_of(data: Transitions, policy: PolicyAt, weight: Float64[np.ndarray, " n"] | None = None) -> Rows:
+    """The rows of a data set, all of the same weight unless said otherwise."""
+    logged, every = None, None
+    if data.propensities is not None:
+        every = data.propensities if data.propensities.ndim == 2 else None
+        logged = data.propensities if every is None else every[np.arange(len(data)), data.actions]
+    return Rows(
+        states=data.states,
+        actions=data.actions,
+        rewards=data.rewards,
+        next_states=data.next_states,
+        alive=1.0 - data.terminated,
+        policy=policy.now,
+        next_policy=policy.following,
+        trajectory=data.trajectory,
+        weight=np.ones(len(data)) if weight is None else weight,
+        logged=logged,
+        logged_every=every,
+    )
+
+
+def folds_by_trajectory(trajectory: Int64[np.ndarray, " n"], trajectories: int, folds: int, seed: int) -> Int64[np.ndarray, " N"]:
+    """(N,) the fold of every trajectory, at random and of even sizes.
+
+    Trajectories with rows are dealt out first, so that no fold is empty.
+
+    Raises:
+        UserError: fewer than two folds, or fewer trajectories with rows than folds.
+    """
+    if folds < 2:
+        raise UserError(f"folds = {folds}; cross-fitting needs at least 2, and folds=1 means none")
+    used = np.bincount(trajectory, minlength=trajectories) > 0
+    if used.sum() < folds:
+        one = "1 trajectory" if used.sum() == 1 else f"{int(used.sum())} trajectories"
+        raise UserError(f"{one} with rows cannot be split into {folds} folds; give more trajectories, or folds=1 (no intervals)")
+    rng = np.random.default_rng(seed)
+    order = np.concatenate([rng.permutation(np.flatnonzero(used)), rng.permutation(np.flatnonzero(~used))])
+    fold = np.empty(trajectories, np.int64)
+    fold[order] = np.arange(trajectories) % folds
+    return fold

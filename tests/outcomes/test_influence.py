@@ -1,0 +1,96 @@
+"""The efficient influence function: derivatives of the risk along paths of laws, and intervals that cover."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from mdp import TablePolicy, random_mdp
+
+from unseen.outcomes import DRQLearner
+
+STATES = np.arange(5.0)[:, None]
+
+
+def test_influence_is_the_derivative_along_every_path():
+    """Perturb the rows' law along a score h: the derivative of the functional is E[IF h], and E[IF] = 0.
+
+    The estimator at a reweighted population is the functional at the perturbed law; the influence is what the learner reports.
+    """
+    mdp = random_mdp(1, ending=0.1)
+    data, weight = mdp.population()
+    policy = TablePolicy(mdp.policy)
+    rng = np.random.default_rng(3)
+    h = rng.uniform(-1, 1, len(weight))
+    h -= weight @ h / weight.sum()
+    learner = DRQLearner(mdp.discount, folds=1).fit(data, policy, sample_weight=weight)
+
+    def at(eps):
+        # The behaviour policy may change along the path too: its score contributes nothing.
+        return DRQLearner(mdp.discount, folds=1).fit(data, policy, sample_weight=weight * (1 + eps * h))
+
+    for ask in (
+        lambda one: one.outcome({"s": [0, 1, 2, 3, 4]}, 1),
+        lambda one: one.contrast({"s": [0, 3]}, 2, 0),
+        lambda one: one.value("states"),
+        lambda one: one.value({"s": [0, 2]}),
+        lambda one: one.coefficients(),
+        lambda one: one.contrast({"low": lambda frame: np.asarray(frame["s"].to_list()) < 2}, 2, 0),
+    ):
+        estimate = ask(learner)
+        derivative = (ask(at(1e-5)).value - ask(at(-1e-5)).value) / 2e-5
+        # A row is a trajectory here; influence is N share_i IF_i, so that its mean is E[IF].
+        predicted = (estimate.influence * h[:, None]).mean(axis=0)
+        np.testing.assert_allclose(derivative, predicted, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(estimate.influence.mean(axis=0), 0, atol=1e-10)
+
+
+def truth_by_lengths(mdp, most):
+    """(S,) share of the states in the data of trajectories begun uniformly under the behaviour policy and cut at `most` steps."""
+    step = np.einsum("sax,sa->sx", mdp.transition, mdp.behaviour)
+    d, total = np.full(5, 0.2), np.zeros(5)
+    for _ in range(most):
+        total += d
+        d = d @ step
+    return total / total.sum()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trajectories", [50, 200, 800])
+def test_intervals_cover(trajectories):
+    """Unequal, terminating trajectories; 2,000 replications; row-wise variances as the negative control where they fail."""
+    mdp = random_mdp(11, ending=0.15, overlap=4.0)
+    most, replications = 12, 2_000
+    v = (mdp.policy * mdp.q).sum(axis=1)
+    p = truth_by_lengths(mdp, most)
+    psi = np.array([[np.r_[np.eye(5)[s], np.eye(3)[a][1:]] for a in range(3)] for s in range(5)])
+    h = np.einsum("s,sai,saj->ij", p / 3, psi, psi)
+    theta = np.linalg.solve(h, np.einsum("s,sai,sa->i", p / 3, psi, mdp.q))
+    projected = psi @ theta
+    asked = {
+        "value from the starts": (lambda one: one.value(), v.mean()),
+        "value at the data's states": (lambda one: one.value("states"), p @ v),
+        "Q": (lambda one: one.outcome({"s": [2]}, 1), mdp.q[2, 1]),
+        "contrast": (lambda one: one.contrast({"s": [3]}, 2, 0), mdp.q[3, 2] - mdp.q[3, 0]),
+        "projection": (
+            lambda one: one.coefficients().combined(np.array([contrast_of(one, 3, 2, 0)]), ["c"]),
+            projected[3, 2] - projected[3, 0],
+        ),
+    }
+    covered = dict.fromkeys(asked, 0)
+    for k in range(replications):
+        data = mdp.sample(np.random.default_rng([5, trajectories, k]), trajectories, most)
+        one = DRQLearner(mdp.discount, folds=2, actions="additive", random_state=k).fit(data, TablePolicy(mdp.policy))
+        for name, (ask, truth) in asked.items():
+            low, high = ask(one).interval(0.95)
+            covered[name] += low <= truth <= high
+    rates = {name: count / replications for name, count in covered.items()}
+    print(trajectories, rates)
+    least, most_allowed = (0.93, 0.97) if trajectories >= 200 else (0.85, 0.99)
+    assert all(least <= rate <= most_allowed for rate in rates.values()), rates
+
+
+def contrast_of(learner, s, treat, control):
+    p = learner.problem_
+    phi = p.features(np.array([[float(s)]]))
+    hot = np.eye(3)
+    return p.psi.mix(phi, (hot[treat] - hot[control])[None])[0]
