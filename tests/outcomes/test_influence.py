@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from mdp import TablePolicy, random_mdp
 
+from unseen.errors import UserError
 from unseen.outcomes import DRQLearner
 
 STATES = np.arange(5.0)[:, None]
@@ -57,7 +58,7 @@ def truth_by_lengths(mdp, most):
 @pytest.mark.slow
 @pytest.mark.parametrize("trajectories", [50, 200, 800])
 def test_intervals_cover(trajectories):
-    """Unequal, terminating trajectories; 2,000 replications; row-wise variances as the negative control where they fail."""
+    """Unequal, terminating trajectories; 2,000 replications."""
     mdp = random_mdp(11, ending=0.15, overlap=4.0)
     most, replications = 12, 2_000
     v = (mdp.policy * mdp.q).sum(axis=1)
@@ -76,14 +77,19 @@ def test_intervals_cover(trajectories):
             projected[3, 2] - projected[3, 0],
         ),
     }
-    covered = dict.fromkeys(asked, 0)
+    covered, answered = dict.fromkeys(asked, 0), dict.fromkeys(asked, 0)
     for k in range(replications):
         data = mdp.sample(np.random.default_rng([5, trajectories, k]), trajectories, most)
         one = DRQLearner(mdp.discount, folds=2, actions="additive", random_state=k).fit(data, TablePolicy(mdp.policy))
         for name, (ask, truth) in asked.items():
-            low, high = ask(one).interval(0.95)
+            try:
+                low, high = ask(one).interval(0.95)
+            except UserError:  # a few of the smallest samples never show an action in a state, and say so
+                continue
+            answered[name] += 1
             covered[name] += low <= truth <= high
-    rates = {name: count / replications for name, count in covered.items()}
+    assert min(answered.values()) > (1.0 if trajectories >= 200 else 0.95) * replications - 1
+    rates = {name: covered[name] / answered[name] for name in asked}
     print(trajectories, rates)
     least, most_allowed = (0.93, 0.97) if trajectories >= 200 else (0.85, 0.99)
     assert all(least <= rate <= most_allowed for rate in rates.values()), rates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -116,9 +116,7 @@ def tempered(p: Float64[np.ndarray, "m A"], temperature: float) -> Float64[np.nd
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def classified(
-    rows: Rows, model: Any, features: StateFeatures, seed: int, calibration: Literal["auto", "none", "temperature"] = "auto"
-) -> Classified:
+def classified(rows: Rows, model: Any, features: StateFeatures, seed: int, calibration: str = "auto") -> Classified:
     """Fit a classifier of the action taken, and the temperature of its probabilities.
 
     Args:
@@ -191,4 +189,5 @@ def _temperature(p: Float64[np.ndarray, "m A"], rows: Rows) -> float:
         q = tempered(safe / safe.sum(axis=1, keepdims=True), float(np.exp(log_temperature)))
         return -float(rows.share @ np.log(q[np.arange(len(rows)), rows.actions]))
 
-    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded").x))
+    found: Any = minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded")
+    return float(np.exp(found.x))

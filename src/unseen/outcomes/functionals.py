@@ -8,7 +8,6 @@ has u = lambda psi. The doubly robust estimate of any of them replaces Q by its 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -22,8 +21,15 @@ from unseen.outcomes.rows import Rows
 class Functional(Protocol):
     """k means of Q over rows."""
 
-    names: tuple[str, ...]
-    label: str
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the k numbers."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """What they are, in words."""
+        ...
 
     def mix(self, rows: Rows, weights: Float64[np.ndarray, "m A"]) -> Float64[np.ndarray, "m k"]:
         """sum_a weights(a) u(S, a)."""
@@ -107,7 +113,7 @@ class Projection:
     ridge: float = 0.0
     label: str = "linear projection of Q"
 
-    @cached_property
+    @property
     def names(self) -> tuple[str, ...]:
         """theta_1 to theta_p."""
         phi = self.psi.features(np.zeros((1, len(self.psi.features.schema.columns))))

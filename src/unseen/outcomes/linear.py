@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -27,7 +26,7 @@ class ActionFeatures:
 
     features: StateFeatures
     actions: int
-    mode: Literal["separate", "additive"] = "separate"
+    mode: str = "separate"
 
     def mix(self, phi: Float[np.ndarray, "n q"], weights: Float[np.ndarray, "n A"]) -> Float64[np.ndarray, "n p"]:
         """sum_a weights(a) psi(s, a): one action's features for indicators, expected ones for probabilities."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float64
@@ -78,7 +78,7 @@ class FirstStage:
     """
 
     behaviour: Any = "auto"
-    calibration: Literal["auto", "none", "temperature"] = "auto"
+    calibration: str = "auto"
     initial_q: Any = "auto"
     sweeps: int | None = None
     ratio: Any = "auto"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -119,7 +119,7 @@ def problem(
     discount: float,
     *,
     features: Any = "standard",
-    actions: Literal["separate", "additive"] = "separate",
+    actions: str = "separate",
     seed: int = 0,
     weight: Any = None,
     counted: bool | None = None,

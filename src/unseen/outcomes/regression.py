@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -76,7 +76,7 @@ def fit_q(
     model: Any,
     features: StateFeatures,
     n_actions: int,
-    mode: Literal["separate", "additive"] = "separate",
+    mode: str = "separate",
 ) -> ActionRegression:
     """Regress targets on states and actions, rows weighted; rows of weight 0 are left out.
 
@@ -100,7 +100,7 @@ def evaluate_q(
     features: StateFeatures,
     *,
     sweeps: int | None = None,
-    mode: Literal["separate", "additive"] = "separate",
+    mode: str = "separate",
 ) -> tuple[ActionRegression, int, float]:
     """Fitted Q evaluation: refit from scratch on R + gamma (1 - D) sum_a pi_e(a|S~) Q(S~, a), sweep after sweep.
 

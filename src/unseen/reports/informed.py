@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Drawing
 from scipy import stats
 
 from unseen.environments.registry import make
-from unseen.experiments.reproduce.informed import CRITERIA, METRICS, Outcome, Results, baseline
+from unseen.experiments.reproduce.informed import CRITERIA, METRICS, Effect, Outcome, Results, baseline
 from unseen.experiments.reproduce.informed_grid import NONE, STATE_ONLY
 from unseen.reports.blocks import Block, Cell, Figure, Section, Table, Text
 from unseen.reports.curves import Curves, band, learning_curves, summary_interval
@@ -219,9 +219,22 @@ def criteria_section(results: Results) -> Section:
         "tasks: the mean over tasks with three critics or more"
     )
     table = Table(("criterion", "rank correlation", "within tasks", "critics"), rows, caption)
-    effects: list[list[Cell]] = [[f"{e.task}: {e.signal}", NAMES[e.criterion], e.normalised, e.p, e.verdict] for e in results.effects]
-    listed = Table(("task: signal", "criterion", "normalised effect", "p", "verdict"), effects, "Before training, random play, 25 steps")
+    columns = ("task: signal", "criterion", "normalised effect", "p", "verdict")
+    listed = Table(columns, effect_rows(results.effects), "Before training, random play, 25 steps")
     return Section("What the criteria said before, and what telling gained", [table, *blocks, listed])
+
+
+def effect_rows(effects: Sequence[Effect]) -> list[list[Cell]]:
+    """A row for each signal and criterion; one for a whole task about which nothing can be said, for one reason."""
+    rows: list[list[Cell]] = []
+    for task in dict.fromkeys(e.task for e in effects):
+        mine = [e for e in effects if e.task == task]
+        verdicts = {e.verdict for e in mine}
+        if len(verdicts) == 1 and all(e.p is None for e in mine):
+            rows.append([f"{task}: all signals", "all", None, None, verdicts.pop()])
+        else:
+            rows += [[f"{e.task}: {e.signal}", NAMES[e.criterion], e.normalised, e.p, e.verdict] for e in mine]
+    return rows
 
 
 def _task(results: Results, task: str) -> Section:
