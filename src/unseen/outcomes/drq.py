@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +14,7 @@ from unseen.outcomes.fold import CellFold, Fold, RowFold
 from unseen.outcomes.functionals import Projection, policy_weight, uniform_weight
 from unseen.outcomes.inference import Inference
 from unseen.outcomes.learner import Learner
-from unseen.outcomes.linear import LinearQ, solve
+from unseen.outcomes.linear import BellmanMoments, LinearQ, solve
 from unseen.outcomes.nuisances import FirstStage, QModel, TableQ, fit_nuisances
 from unseen.outcomes.problem import Problem, problem
 from unseen.outcomes.regression import fit_q, regressor
@@ -133,15 +135,18 @@ class DRQLearner(Inference, Learner):
         folds: list[Fold] = []
         parts: list[Int64[np.ndarray, " m"]] = []
         of_row = self.fold_[p.rows.trajectory]
+        moments = self._moments(p, first, of_row)
         for k in range(int(self.fold_.max()) + 1):
             inside = of_row == k
             training = p.rows.take(~inside) if self.folds > 1 else p.rows
             seed = self.random_state + k
-            nuisances = fit_nuisances(p, training, self._iterated(p, first, training, seed), pairwise=pairwise and not by_cell, seed=seed)
+            settings = self._iterated(p, first, training, seed)
+            nuisances = fit_nuisances(p, training, settings, pairwise=pairwise and not by_cell, seed=seed, moments=moments.get(k))
             rows = p.rows.take(inside)
             folds.append(CellFold(p, rows, nuisances) if by_cell else RowFold(p, rows, training, nuisances, self.floor))
             parts.append(np.flatnonzero(inside))
         self.problem_, self.folds_, self.parts_ = p, folds, parts
+        self.__dict__.pop("scores_", None)
         self.g_ = self._second_stage(p, final, pairwise or by_cell)
         self._forget()
         return self
@@ -175,7 +180,8 @@ class DRQLearner(Inference, Learner):
             phi = p.features(p.rows.states)
             right = p.psi.mix(phi, weight * targets).sum(axis=0)
             return solve(projection.gram(p.rows), right)
-        right = p.rows.share @ self.scores(projection)
+        self.scores_ = self.scores(projection)
+        right = p.rows.share @ self.scores_
         return solve(projection.gram(p.rows), right)
 
     def _saturated(self, p: Problem, targets: Float64[np.ndarray, "n A"]) -> QModel:
@@ -225,6 +231,13 @@ class DRQLearner(Inference, Learner):
         for index, values in zip(self.parts_, parts):
             whole[index] = values
         return whole
+
+    def _moments(self, p: Problem, first: FirstStage, of_row: Int64[np.ndarray, " n"]) -> dict[int, BellmanMoments]:
+        """For a linear initial Q: sums over every fold's complement, from one pass over the rows."""
+        if self.folds == 1 or self.iterations > 1 or not (isinstance(first.initial_q, str) and first.initial_q == "linear"):
+            return {}
+        each = [BellmanMoments.of(p.psi, p.rows.take(of_row == k)) for k in range(int(self.fold_.max()) + 1)]
+        return {k: reduce(operator.add, [m for j, m in enumerate(each) if j != k]) for k in range(len(each))}
 
     def _folds(self, p: Problem) -> Int64[np.ndarray, " N"]:
         if not isinstance(self.folds, int) or self.folds < 1:

@@ -47,10 +47,11 @@ class Inference:
             whole[index] = values
         return whole
 
-    def estimate(self, functional: Functional) -> Estimate:
-        """Any functional of `unseen.outcomes.functionals`, with its interval."""
+    def estimate(self, functional: Functional, scores: Float64[np.ndarray, "n k"] | None = None) -> Estimate:
+        """Any functional of `unseen.outcomes.functionals`, with its interval; `scores` where they are known already."""
         check_is_fitted(self, "g_")
-        rows, scores = self.problem_.rows, self.scores(functional)
+        rows = self.problem_.rows
+        scores = self.scores(functional) if scores is None else scores
         gram = functional.gram(rows)
         theta = solve(gram, rows.share @ scores)
         inside = solve(gram, (scores - functional.fitted(rows, theta)).T).T
@@ -115,7 +116,7 @@ class Inference:
 
     def coefficients(self) -> Estimate:
         """theta of the linear projection of Q on the features, whatever the second stage is."""
-        return self.estimate(self.projection())
+        return self.estimate(self.projection(), getattr(self, "scores_", None))
 
     def projection(self) -> Projection:
         """The linear projection that `coefficients` estimates."""

@@ -59,6 +59,8 @@ def solve(a: Float64[np.ndarray, "p p"], b: Float64[np.ndarray, "p ..."], ridge:
     """(a + ridge trace/p I)^-1 b; the shortest of the solutions where a is singular, as with columns that never vary."""
     scale = max(float(np.abs(np.diag(a)).mean()), 1e-300)
     regular = a + ridge * scale * np.eye(len(a))
+    if b.ndim == 2 and b.shape[1] > len(a):  # many right sides: one inverse
+        return np.linalg.lstsq(regular / scale, np.eye(len(a)), rcond=1e-11)[0] @ (b / scale)
     return np.linalg.lstsq(regular / scale, b / scale, rcond=1e-11)[0]
 
 

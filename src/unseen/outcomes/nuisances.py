@@ -111,7 +111,16 @@ class Nuisances:
     notes: dict[str, float]
 
 
-def fit_nuisances(p: Problem, rows: Rows, settings: FirstStage, *, pairwise: bool, seed: int, with_flow: bool = True) -> Nuisances:
+def fit_nuisances(
+    p: Problem,
+    rows: Rows,
+    settings: FirstStage,
+    *,
+    pairwise: bool,
+    seed: int,
+    with_flow: bool = True,
+    moments: BellmanMoments | None = None,
+) -> Nuisances:
     """Fit on these rows.
 
     Args:
@@ -121,13 +130,14 @@ def fit_nuisances(p: Problem, rows: Rows, settings: FirstStage, *, pairwise: boo
         pairwise: whether the second stage needs w itself; a linear one and the intervals use the flow equation instead.
         seed: of everything drawn.
         with_flow: whether intervals will be asked for.
+        moments: of these rows for linear fitted Q evaluation, where they are known already.
     """
     notes: dict[str, float] = {}
     table = None
     if p.cells is not None:
         table = Table.from_counts(p.counts(rows), p.policy_table, p.discount, settings.smoothing)
     behaviour = fit_behaviour(p, rows, settings, seed)
-    q = fit_initial_q(p, rows, settings, table, seed, notes)
+    q = fit_initial_q(p, rows, settings, table, seed, notes, moments)
     inverse = flow = None
     ratio_kind = resolved_ratio(p, settings.ratio)
     needs_rho = (table is None and with_flow) or (pairwise and ratio_kind == "kernel")
@@ -169,7 +179,15 @@ def fit_behaviour(p: Problem, rows: Rows, settings: FirstStage, seed: int) -> Be
     return Given(lambda states: at_states(kind, p.data, states))
 
 
-def fit_initial_q(p: Problem, rows: Rows, settings: FirstStage, table: Table | None, seed: int, notes: dict[str, float]) -> QModel:
+def fit_initial_q(
+    p: Problem,
+    rows: Rows,
+    settings: FirstStage,
+    table: Table | None,
+    seed: int,
+    notes: dict[str, float],
+    moments: BellmanMoments | None = None,
+) -> QModel:
     """The initial Q, as the settings say."""
     kind = settings.initial_q
     if isinstance(kind, str) and kind == "auto":
@@ -183,7 +201,7 @@ def fit_initial_q(p: Problem, rows: Rows, settings: FirstStage, table: Table | N
             q = table.q(settings.sweeps)
             return TableQ(p.cells, q, float(np.average(q, weights=table.visits)))
         if kind == "linear":
-            moments = BellmanMoments.of(p.psi, rows)
+            moments = BellmanMoments.of(p.psi, rows) if moments is None else moments
             notes["growth"] = moments.growth(p.discount)
             return LinearQ(p.psi, moments.theta(p.discount, settings.sweeps, settings.ridge))
         if kind == "neural":
