@@ -12,6 +12,9 @@ from unseen.outcomes.behaviour import Logged
 from unseen.outcomes.fold import CellFold, RowFold
 from unseen.outcomes.linear import LinearQ
 from unseen.outcomes.nuisances import expected_mass
+from unseen.outcomes.returns import cumulative, positions
+from unseen.outcomes.rows import quotient
+from unseen.outcomes.tables import Table
 from unseen.outcomes.verdict import Verdict, judged
 
 TAIL = 0.05  # share of the largest weights that the tail index is taken from
@@ -86,18 +89,16 @@ class Diagnostics:
 
 def diagnose(learner: Any) -> Diagnostics:
     """Of a fitted `DRQLearner`."""
-    from unseen.outcomes.returns import cumulative
-
     p, rows = learner.problem_, learner.problem_.rows
-    every = learner.stacked(np.empty((len(rows), p.actions)), [_behaviour(f) for f in learner.folds_])
+    every = learner.by_row([_behaviour(f) for f in learner.folds_])
     index = np.arange(len(rows))
     taken = np.maximum(every[index, rows.actions], 1e-12)
     low = taken < learner.floor
     inverse = 1 / np.maximum(taken, learner.floor)
     rho = rows.taken * inverse
     share = np.full(len(p.starts), 1 / len(p.starts))
-    value_weights = learner.stacked(np.empty(len(rows)), [f.start_weights(p.starts, share, p.start_policy) for f in learner.folds_])
-    delta = learner.stacked(np.empty(len(rows)), [f.delta for f in learner.folds_])
+    value_weights = learner.by_row([f.start_weights(p.starts, share, p.start_policy) for f in learner.folds_])
+    delta = learner.by_row([f.delta for f in learner.folds_])
     value = learner.value()
     squares = value.influence[:, 0] ** 2
     correction = float(rows.share @ (value_weights * delta))
@@ -164,8 +165,6 @@ def _uncovered(learner: Any) -> float:
     table = learner.folds_[0].nuisances.table
     if p.cells is None or table is None:
         return float("nan")
-    from unseen.outcomes.tables import Table
-
     whole = Table.from_counts(p.counts(p.rows), p.policy_table, p.discount)
     starts = np.bincount(p.start_s, minlength=len(p.cells)) / len(p.starts)
     measure = (starts[:, None] * whole.covered_policy)[:, :, None]
@@ -202,7 +201,7 @@ def _fits(learner: Any, every: Any, taken: Any, delta: Any) -> dict[str, float]:
     """Log-loss of pi_b relative to the marginal's, R^2 of Q1 on its Bellman targets and of g on its pseudo-outcomes."""
     rows = learner.problem_.rows
     marginal = np.bincount(rows.actions, rows.share, every.shape[1])[rows.actions]
-    q = learner.stacked(np.empty((len(rows), every.shape[1])), [f.q for f in learner.folds_])
+    q = learner.by_row([f.q for f in learner.folds_])
     target = q[np.arange(len(rows)), rows.actions] + delta
     scores = {
         "behaviour: log-loss / that of the marginal": float((rows.share @ np.log(taken)) / min(rows.share @ np.log(marginal), -1e-12)),
@@ -217,8 +216,6 @@ def _fits(learner: Any, every: Any, taken: Any, delta: Any) -> dict[str, float]:
 
 
 def _ess_by_step(ratios: Any, trajectory: Any) -> tuple[float, ...]:
-    from unseen.outcomes.returns import positions
-
     at = positions(trajectory)
     first, second = np.bincount(at, ratios), np.bincount(at, ratios**2)
-    return tuple(float(x) for x in np.divide(first**2, second, out=np.zeros_like(first), where=second > 0)[:200])
+    return tuple(float(x) for x in quotient(first**2, second)[:200])

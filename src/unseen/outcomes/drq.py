@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float64, Int64
+from sklearn.base import clone
 
 from unseen.errors import UserError, unknown
 from unseen.outcomes.fold import CellFold, Fold, RowFold
-from unseen.outcomes.functionals import Projection, policy_weight, uniform_weight
 from unseen.outcomes.inference import Inference
 from unseen.outcomes.learner import Learner
 from unseen.outcomes.linear import BellmanMoments, LinearQ, solve
 from unseen.outcomes.nuisances import FirstStage, QModel, TableQ, fit_nuisances
-from unseen.outcomes.problem import Problem, problem
+from unseen.outcomes.problem import Problem
 from unseen.outcomes.regression import fit_q, regressor
 from unseen.outcomes.rows import folds_by_trajectory
 
@@ -115,23 +116,14 @@ class DRQLearner(Inference, Learner):
         Raises:
             UserError: data, policy or settings that do not go together, in one line.
         """
-        p = problem(
-            data,
-            policy,
-            self.discount,
-            features=self.features,
-            actions=self.actions,
-            seed=self.random_state,
-            weight=sample_weight,
-            counted=self._counted(),
-        )
+        p = self._problem(data, policy, sample_weight, self._counted())
         return self._fit(p)
 
     def _fit(self, p: Problem) -> DRQLearner:
         first, final = self._first_stage(p), self._final(p)
         pairwise = final != "linear" or first.ratio != "auto"
         by_cell = self._by_cell(p, first)
-        self.fold_ = self._folds(p)
+        self.fold_ = folds_by_trajectory(p.rows.trajectory, p.data.n_trajectories, self.folds, self.random_state)
         folds: list[Fold] = []
         parts: list[Int64[np.ndarray, " m"]] = []
         of_row = self.fold_[p.rows.trajectory]
@@ -152,13 +144,12 @@ class DRQLearner(Inference, Learner):
         return self
 
     def _second_stage(self, p: Problem, final: Any, pairwise: bool) -> QModel:
-        weight = (policy_weight if self.row_weight == "policy" else uniform_weight)(p.rows) * p.rows.share[:, None]
+        weight = self.lambda_(p.rows) * p.rows.share[:, None]
         if isinstance(final, str) and final == "linear":
             return LinearQ(p.psi, self._theta(p, weight, pairwise))
         if isinstance(final, str) and final == "neural" and all(isinstance(f, RowFold) for f in self.folds_):
             return self._neural(p, weight)
-        targets = self.stacked(np.zeros((len(p.rows), p.actions)), [f.targets() for f in self.folds_])
-        self.targets_ = targets
+        targets = self._targets()
         if isinstance(final, str) and final == "tabular":
             return self._saturated(p, targets)
         if isinstance(final, str) and final == "neural":
@@ -175,8 +166,7 @@ class DRQLearner(Inference, Learner):
         """H^-1 E[sum_a lambda psi Phi], or the same through the flow equation: p functions instead of one of pairs."""
         projection = self.projection()
         if pairwise:
-            targets = self.stacked(np.zeros((len(p.rows), p.actions)), [f.targets() for f in self.folds_])
-            self.targets_ = targets
+            targets = self._targets()
             phi = p.features(p.rows.states)
             right = p.psi.mix(phi, weight * targets).sum(axis=0)
             return solve(projection.gram(p.rows), right)
@@ -190,8 +180,7 @@ class DRQLearner(Inference, Learner):
         assert p.rows.s is not None
         states = len(p.cells)
         if all(isinstance(f, CellFold) for f in self.folds_):
-            share = np.array([f.rows.weight.sum() for f in self.folds_])
-            q = np.tensordot(share / share.sum(), np.stack([f.corrected for f in self.folds_]), axes=1)  # type: ignore[union-attr]
+            q = np.tensordot(self.fold_share, np.stack([f.corrected for f in self.folds_]), axes=1)  # type: ignore[union-attr]
         else:
             total = np.bincount(p.rows.s, p.rows.share, states)
             sums = np.stack([np.bincount(p.rows.s, p.rows.share * targets[:, a], states) for a in range(p.actions)], axis=1)
@@ -204,7 +193,7 @@ class DRQLearner(Inference, Learner):
         """Minibatches of pairs: S from all rows, Z' from the rows of its fold."""
         from unseen.outcomes.q_network import fit_pairwise
 
-        local = self.stacked(np.zeros((len(p.rows), p.actions)), [f.local_targets() for f in self.folds_])  # type: ignore[union-attr]
+        local = self.by_row([f.local_targets() for f in self.folds_])  # type: ignore[union-attr]
         of_row = self.fold_[p.rows.trajectory]
 
         def pair_term(i: Any, rng: Any) -> Any:
@@ -221,16 +210,10 @@ class DRQLearner(Inference, Learner):
 
         return fit_pairwise(p.rows.states, local, pair_term, weight, p.features, self.random_state)
 
-    def projection(self) -> Projection:
-        """The functional that a linear second stage estimates."""
-        p = self.problem_
-        return Projection(p.psi, policy_weight if self.row_weight == "policy" else uniform_weight, self.ridge)
-
-    def stacked(self, whole: Any, parts: list[Any]) -> Any:
-        """The folds' rows back in the order of the data."""
-        for index, values in zip(self.parts_, parts):
-            whole[index] = values
-        return whole
+    def _targets(self) -> Float64[np.ndarray, "n A"]:
+        """(n, A) pseudo-outcomes, kept for the diagnostics."""
+        self.targets_ = self.by_row([f.targets() for f in self.folds_])
+        return self.targets_
 
     def _moments(self, p: Problem, first: FirstStage, of_row: Int64[np.ndarray, " n"]) -> dict[int, BellmanMoments]:
         """For a linear initial Q: sums over every fold's complement, from one pass over the rows."""
@@ -238,13 +221,6 @@ class DRQLearner(Inference, Learner):
             return {}
         each = [BellmanMoments.of(p.psi, p.rows.take(of_row == k)) for k in range(int(self.fold_.max()) + 1)]
         return {k: reduce(operator.add, [m for j, m in enumerate(each) if j != k]) for k in range(len(each))}
-
-    def _folds(self, p: Problem) -> Int64[np.ndarray, " N"]:
-        if not isinstance(self.folds, int) or self.folds < 1:
-            raise UserError(f"folds = {self.folds!r}; give a whole number, 1 for none")
-        if self.folds == 1:
-            return np.zeros(p.data.n_trajectories, np.int64)
-        return folds_by_trajectory(p.rows.trajectory, p.data.n_trajectories, self.folds, self.random_state)
 
     def _first_stage(self, p: Problem) -> FirstStage:
         if self.row_weight not in ("uniform", "policy"):
@@ -273,10 +249,6 @@ class DRQLearner(Inference, Learner):
             raise UserError(f"iterations = {self.iterations!r}; give a whole number from 1 on")
         if self.iterations == 1:
             return first
-        from dataclasses import replace
-
-        from sklearn.base import clone
-
         inner: Any = clone(self)
         inner.set_params(iterations=self.iterations - 1, random_state=seed + 1_000 * self.iterations)
         return replace(first, initial_q=inner._fit(replace(p, rows=training)).g_)

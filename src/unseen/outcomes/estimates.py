@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from unseen.errors import UserError
+from unseen.outcomes.rows import quotient
 
 DRAWS = 2_000
 
@@ -86,14 +87,14 @@ class Estimate:
     def critical(self, level: float = 0.95, draws: int = DRAWS, seed: int = 0) -> float:
         """The quantile of max_k |t_k| that `band` uses."""
         rng, error = np.random.default_rng(seed), self.deviations
-        scaled = np.divide(self.influence, error, out=np.zeros_like(self.influence), where=error > 0) / len(self.influence)
+        scaled = quotient(self.influence, error) / len(self.influence)
         largest = np.empty(draws)
         for i in range(0, draws, 100):
             count = min(100, draws - i)
             t = rng.standard_normal((count, len(scaled))) @ scaled
             if self.extra is not None:
                 root = np.linalg.cholesky(self.extra + 1e-300 * np.eye(len(error)))
-                t = t + np.divide(rng.standard_normal((count, len(error))) @ root.T, error, out=np.zeros_like(t), where=error > 0)
+                t = t + quotient(rng.standard_normal((count, len(error))) @ root.T, error)
             largest[i : i + count] = np.abs(t).max(axis=1)
         return float(np.quantile(largest, _level(level)))
 

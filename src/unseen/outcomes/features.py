@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float64
@@ -51,6 +51,11 @@ class StateFeatures:
             parts.append((states[:, [i]] == np.arange(0 if every_level else 1, count)).astype(np.float64))
         return np.concatenate(parts, axis=1)
 
+    @property
+    def width(self) -> int:
+        """How many columns there are with every level."""
+        return len(self.numeric) + sum(self.levels.values())
+
     def _fitted(self, kind: Any, states: Float64[np.ndarray, "n d"], seed: int) -> Callable[[Any], Any]:
         if isinstance(kind, str):
             makers = {"standard": None, "splines": self._splines, "fourier": self._fourier, "leaves": self._leaves}
@@ -80,13 +85,10 @@ class StateFeatures:
         return transform
 
     def _fourier(self, states: Float64[np.ndarray, "n d"], seed: int) -> Callable[[Any], Any]:
-        from scipy.spatial.distance import pdist
         from sklearn.kernel_approximation import RBFSampler
 
         some = self.columns(states[np.random.default_rng(seed).permutation(len(states))[:500]])
-        distances = pdist(some)
-        median = float(np.median(distances[distances > 0])) if (distances > 0).any() else 1.0
-        sampler = RBFSampler(gamma=1 / (2 * median**2), n_components=COMPONENTS, random_state=seed).fit(some)
+        sampler = RBFSampler(gamma=1 / (2 * median_distance(some) ** 2), n_components=COMPONENTS, random_state=seed).fit(some)
         return lambda x: np.asarray(sampler.transform(self.columns(x)))
 
     def _leaves(self, states: Float64[np.ndarray, "n d"], seed: int) -> Callable[[Any], Any]:
@@ -94,6 +96,14 @@ class StateFeatures:
 
         trees = RandomTreesEmbedding(10, max_depth=4, min_samples_leaf=20, random_state=seed).fit(self.columns(states))
         return lambda x: _dense(trees.transform(self.columns(x)))
+
+
+def median_distance(x: Any, metric: Literal["euclidean", "cityblock"] = "euclidean") -> float:
+    """Median distance of different rows; 1 where all are the same."""
+    from scipy.spatial.distance import pdist
+
+    distances = pdist(x, metric)
+    return float(np.median(distances[distances > 0])) if (distances > 0).any() else 1.0
 
 
 def _dense(x: Any) -> Float64[np.ndarray, "m c"]:

@@ -16,7 +16,7 @@ from unseen.outcomes.functionals import Functional
 from unseen.outcomes.linear import chunks
 from unseen.outcomes.nuisances import Nuisances, floored
 from unseen.outcomes.problem import Problem
-from unseen.outcomes.rows import Rows
+from unseen.outcomes.rows import Rows, quotient
 
 
 def residuals(rows: Rows, q: Float64[np.ndarray, "m A"], q_next: Float64[np.ndarray, "m A"], discount: float) -> Float64[np.ndarray, " m"]:
@@ -85,7 +85,7 @@ class RowFold:
     def _onward(self, functional: Functional) -> Float64[np.ndarray, "m k"]:
         nuisances = self.nuisances
         if nuisances.table is not None:
-            return self._from_table(cell_measure(self.problem, functional, nuisances.table.visits.sum(axis=1)))
+            return self._from_table(cell_measure(self.problem, functional, nuisances.table.density))
         assert nuisances.flow is not None
         assert nuisances.inverse is not None
         parts = []
@@ -93,16 +93,13 @@ class RowFold:
             some = self.training.take(part)
             parts.append(functional.mix(some, some.indicator * nuisances.inverse[part, None]))
         beta = nuisances.flow.from_rows(self.training, np.concatenate(parts))
-        return np.concatenate([self.problem.features(self.rows.states[part]) @ beta for part in chunks(len(self.rows))])
+        return nuisances.flow.at(self.rows.states, beta)
 
     def _from_table(self, measure: Float64[np.ndarray, "S A k"]) -> Float64[np.ndarray, "m k"]:
         table = self.nuisances.table
         assert table is not None
         assert self.rows.s is not None
-        visits = table.visits.sum(axis=1)
-        density = (visits / visits.sum())[:, None]
-        flow = table.flow(measure)
-        return np.divide(flow, density, out=np.zeros_like(flow), where=density > 0)[self.rows.s]
+        return quotient(table.flow(measure), table.density[:, None])[self.rows.s]
 
     def start_weights(
         self, starts: Float64[np.ndarray, "q d"], share: Float64[np.ndarray, " q"], policy: Float64[np.ndarray, "q A"]
@@ -113,15 +110,11 @@ class RowFold:
             assert p.cells is not None
             assert self.rows.s is not None
             at_start = start_measure(p, starts, share, policy)
-            visits = table.visits.sum(axis=1)
-            first = at_start.sum(axis=1)
-            density = visits / visits.sum()
-            here = np.divide(first, density, out=np.zeros_like(first), where=density > 0)[self.rows.s]
+            here = quotient(at_start.sum(axis=1), table.density)[self.rows.s]
             return self.rho * (here + self._from_table(at_start[:, :, None])[:, 0])
         assert self.nuisances.flow is not None
         beta = self.nuisances.flow.from_starts(starts, share)
-        nu = np.concatenate([self.problem.features(self.rows.states[part]) @ beta for part in chunks(len(self.rows))])
-        return self.rho * nu[:, 0]
+        return self.rho * self.nuisances.flow.at(self.rows.states, beta)[:, 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +157,7 @@ class CellFold:
     @cached_property
     def visits(self) -> Float64[np.ndarray, "S A"]:
         """(S, A) share of the fold's rows in each cell."""
-        return self.sums(self.rows.share)
+        return self.rows.by_cell(self.rows.share, len(self.q_table))
 
     @property
     def uncorrected(self) -> Bool[np.ndarray, "S A"]:
@@ -174,20 +167,13 @@ class CellFold:
     @cached_property
     def mean_delta(self) -> Float64[np.ndarray, "S A"]:
         """(S, A) delta-bar, 0 where the fold has no row."""
-        total = self.sums(self.rows.share * self.delta)
-        return np.divide(total, self.visits, out=np.zeros_like(total), where=self.visits > 0)
+        return quotient(self.rows.by_cell(self.rows.share * self.delta, len(self.q_table)), self.visits)
 
     @cached_property
     def corrected(self) -> Float64[np.ndarray, "S A"]:
         """(S, A) Q-DR."""
         assert self.nuisances.table is not None
         return self.q_table + self.nuisances.table.propagate(self.mean_delta)
-
-    def sums(self, values: Float64[np.ndarray, " m"]) -> Float64[np.ndarray, "S A"]:
-        """(S, A) sums of the rows' values by cell."""
-        assert self.rows.s is not None
-        states, actions = len(self.q_table), self.problem.actions
-        return np.bincount(self.rows.s * actions + self.rows.actions, values, states * actions).reshape(states, actions)
 
     def targets(self) -> Float64[np.ndarray, "m A"]:
         """(m, A) Q-DR at the rows' states."""
@@ -209,8 +195,7 @@ class CellFold:
         assert table is not None
         assert self.rows.s is not None
         reached = measure + table.covered_policy[:, :, None] * table.flow(measure)[:, None, :]
-        visits = self.visits[:, :, None]
-        return np.divide(reached, visits, out=np.zeros_like(reached), where=visits > 0)[self.rows.s, self.rows.actions]
+        return quotient(reached, self.visits[:, :, None])[self.rows.s, self.rows.actions]
 
 
 Fold = RowFold | CellFold

@@ -7,7 +7,6 @@ from typing import Any, Literal
 from unseen.errors import UserError
 from unseen.outcomes.learner import Learner
 from unseen.outcomes.nuisances import FirstStage, fit_initial_q
-from unseen.outcomes.problem import problem
 from unseen.outcomes.tables import Table
 
 
@@ -52,16 +51,7 @@ class FQE(Learner):
             raise UserError(f"sweeps = {self.sweeps!r}; give a whole number from 1 on, or None")
         tabular = isinstance(self.model, str) and self.model == "tabular"
         counted = True if tabular else None if isinstance(self.model, str) and self.model == "auto" else False
-        p = problem(
-            data,
-            policy,
-            self.discount,
-            features=self.features,
-            actions=self.actions,
-            seed=self.random_state,
-            weight=sample_weight,
-            counted=counted,
-        )
+        p = self._problem(data, policy, sample_weight, counted)
         self.notes_: dict[str, float] = {}
         table = Table.from_counts(p.counts(p.rows), p.policy_table, p.discount) if p.cells is not None else None
         first = FirstStage(initial_q=self.model, sweeps=self.sweeps, ridge=self.ridge)

@@ -14,6 +14,7 @@ from unseen.outcomes.estimates import Estimate
 from unseen.outcomes.nuisances import FirstStage, fit_behaviour, floored
 from unseen.outcomes.problem import problem
 from unseen.outcomes.returns import cumulative, positions
+from unseen.outcomes.rows import quotient
 
 METHODS = ("trajectory", "per-decision", "weighted", "weighted-per-decision")
 
@@ -86,8 +87,7 @@ class ImportanceSampling(BaseEstimator):
     def ess_(self) -> Float64[np.ndarray, " T"]:
         """(T,) (sum rho)^2 / sum rho^2 of the cumulative ratios at every step."""
         w = self.weights
-        square = (w**2).sum(axis=0)
-        return np.divide(w.sum(axis=0) ** 2, square, out=np.zeros(w.shape[1]), where=square > 0)
+        return quotient(w.sum(axis=0) ** 2, (w**2).sum(axis=0))
 
     def value(self) -> Estimate:
         """Mean over trajectories with its standard error; weighted forms by the delta method."""
@@ -95,15 +95,14 @@ class ImportanceSampling(BaseEstimator):
         at = positions(rows.trajectory)
         rewards = np.zeros_like(w)
         rewards[rows.trajectory, at] = p.discount**at * rows.rewards
-        by_trajectory = self.method in ("trajectory", "weighted")
-        if by_trajectory:
+        weighted = self.method.startswith("weighted")
+        if self.method in ("trajectory", "weighted"):
             w, rewards = w[:, -1:], rewards.sum(axis=1, keepdims=True)
         product = w * rewards
-        mean_w = w.mean(axis=0) if self.method.startswith("weighted") else np.ones(w.shape[1])
+        mean_w = w.mean(axis=0) if weighted else np.ones(w.shape[1])
         if (mean_w == 0).any():
             raise UserError("every cumulative weight is 0 from some step on: no trajectory follows the policy so far")
         step = product.mean(axis=0) / mean_w
-        weighted = self.method.startswith("weighted")
         influence = (product - step * w if weighted else product - step) / mean_w
         return Estimate(
             ("value",), np.array([float(step.sum())]), influence.sum(axis=1, keepdims=True), f"value, importance sampling ({self.method})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,12 @@ from sklearn.utils.validation import check_is_fitted
 from unseen.data.table import as_frame
 from unseen.errors import UserError
 from unseen.outcomes.estimates import Estimate
-from unseen.outcomes.functionals import Functional, Regions, StateMean
+from unseen.outcomes.functionals import Functional, Projection, Regions, StateMean, policy_weight, uniform_weight
 from unseen.outcomes.linear import solve
 
 if TYPE_CHECKING:
     from unseen.outcomes.diagnostics import Diagnostics
     from unseen.outcomes.fold import Fold
-    from unseen.outcomes.functionals import Projection
     from unseen.outcomes.problem import Problem
 
 NO_INTERVAL = (
@@ -28,7 +28,7 @@ NO_INTERVAL = (
 
 
 class Inference:
-    """Mixed into learners that keep their folds: `folds_`, `parts_`, `fold_`, `problem_`, `projection()`.
+    """Mixed into learners that keep their folds: `folds_`, `parts_`, `fold_`, `problem_`.
 
     Source: specification, 11.1 (derived there).
     """
@@ -38,14 +38,25 @@ class Inference:
     parts_: list[Int64[np.ndarray, "_"]]
     fold_: Int64[np.ndarray, " N"]
     final: Any
+    row_weight: str
+    ridge: float
 
     def scores(self, functional: Functional) -> Float64[np.ndarray, "n k"]:
         """(n, k) sum_a u(S, a) Q1(S, a) + (local + rho omega) delta, each row with nuisances from the other folds."""
-        parts = [functional.mix(f.rows, f.q) + f.weights(functional) * f.delta[:, None] for f in self.folds_]
-        whole = np.empty((len(self.problem_.rows), parts[0].shape[1]))
+        return self.by_row([functional.mix(f.rows, f.q) + f.weights(functional) * f.delta[:, None] for f in self.folds_])
+
+    def by_row(self, parts: Sequence[Any]) -> Any:
+        """(n, ...) what the folds say about their rows, back in the order of the data."""
+        whole = np.empty((len(self.problem_.rows), *parts[0].shape[1:]))
         for index, values in zip(self.parts_, parts):
             whole[index] = values
         return whole
+
+    @property
+    def fold_share(self) -> Float64[np.ndarray, " K"]:
+        """(K,) each fold's share of the rows, weighted."""
+        weight = np.array([f.rows.weight.sum() for f in self.folds_])
+        return weight / weight.sum()
 
     def estimate(self, functional: Functional, scores: Float64[np.ndarray, "n k"] | None = None) -> Estimate:
         """Any functional of `unseen.outcomes.functionals`, with its interval; `scores` where they are known already."""
@@ -81,9 +92,8 @@ class Inference:
             row = int(np.argmin(p.cells.of(states)))
             raise UserError(f"start state in row {row} never occurs in the data, so nothing is known about it; leave it out")
         # Each fold's own estimate, weighted by its rows.
-        weight = np.array([f.rows.weight.sum() for f in self.folds_])
-        plug_in = np.stack([(policy * f.nuisances.q.values(states)).sum(axis=1) for f in self.folds_], axis=1) @ (weight / weight.sum())
-        terms = self._stack([f.start_weights(states, share, policy) * f.delta for f in self.folds_])
+        plug_in = np.stack([(policy * f.nuisances.q.values(states)).sum(axis=1) for f in self.folds_], axis=1) @ self.fold_share
+        terms = self.by_row([f.start_weights(states, share, policy) * f.delta for f in self.folds_])
         mean = float(plug_in.mean() + p.rows.share @ terms)
         extra = np.array([[plug_in.var(ddof=1) / len(states)]]) if sampled and len(states) > 1 else None
         influence = self._by_trajectory((terms - p.rows.share @ terms)[:, None])
@@ -119,8 +129,13 @@ class Inference:
         return self.estimate(self.projection(), getattr(self, "scores_", None))
 
     def projection(self) -> Projection:
-        """The linear projection that `coefficients` estimates."""
-        raise NotImplementedError
+        """The functional that `coefficients` and a linear second stage estimate."""
+        return Projection(self.problem_.psi, self.lambda_, self.ridge)
+
+    @property
+    def lambda_(self) -> Any:
+        """From rows to (n, A) the weights that `row_weight` names."""
+        return policy_weight if self.row_weight == "policy" else uniform_weight
 
     @cached_property
     def diagnostics(self) -> Diagnostics:
@@ -136,7 +151,7 @@ class Inference:
     def _value_from_data(self) -> Estimate:
         p = self.problem_
         share = np.full(len(p.starts), 1 / len(p.starts))
-        terms = self._stack([f.start_weights(p.starts, share, p.start_policy) * f.delta for f in self.folds_])
+        terms = self.by_row([f.start_weights(p.starts, share, p.start_policy) * f.delta for f in self.folds_])
         v = np.empty(len(p.starts))
         for k, fold in enumerate(self.folds_):
             mine = self.fold_ == k
@@ -191,7 +206,7 @@ class Inference:
     def _require_weight(self, coefficients: Float64[np.ndarray, " A"]) -> None:
         """With row_weight='policy' nothing is fitted for actions that the policy never takes."""
         p = self.problem_
-        if getattr(self, "row_weight", "uniform") == "policy":
+        if self.row_weight == "policy":
             never = p.rows.policy.max(axis=0) == 0
             if (never & (coefficients != 0)).any():
                 label = p.data.action_labels[int(np.argmax(never & (coefficients != 0)))]
@@ -204,12 +219,6 @@ class Inference:
         if bad.any():
             i, a = (int(x) for x in np.argwhere(bad)[0])
             raise UserError(f"action {p.data.action_labels[a]!r} was never taken in state {names[i]}; nothing is known about it there")
-
-    def _stack(self, parts: list[Float64[np.ndarray, "_"]]) -> Float64[np.ndarray, " n"]:
-        whole = np.empty(len(self.problem_.rows))
-        for index, values in zip(self.parts_, parts):
-            whole[index] = values
-        return whole
 
     def _by_trajectory(self, rows: Float64[np.ndarray, "n k"]) -> Float64[np.ndarray, "N k"]:
         """xi_i = N sum_t share_it IF_it."""

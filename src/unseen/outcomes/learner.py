@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from unseen.errors import UserError
 from unseen.outcomes.nuisances import QModel
-from unseen.outcomes.problem import Problem
+from unseen.outcomes.problem import Problem, problem
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,10 @@ class PlugIn:
 class Learner(BaseEstimator):
     """Base of everything with `fit(data, policy)`; learners set `problem_` and `g_`."""
 
+    discount: float
+    features: Any
+    actions: str
+    random_state: int
     problem_: Problem
     g_: QModel
 
@@ -79,6 +83,19 @@ class Learner(BaseEstimator):
         if len(index) not in (1, len(encoded)):
             raise UserError(f"{len(index)} actions for {len(encoded)} states; give one for all, or one each")
         return q[np.arange(len(encoded)), np.broadcast_to(index, len(encoded))]
+
+    def _problem(self, data: Any, policy: Any, weight: Any, counted: bool | None = None) -> Problem:
+        """Data and policy made ready as the settings say."""
+        return problem(
+            data,
+            policy,
+            self.discount,
+            features=self.features,
+            actions=self.actions,
+            seed=self.random_state,
+            weight=weight,
+            counted=counted,
+        )
 
     def predict_value(self, states: Any) -> Float64[np.ndarray, " m"]:
         """(m,) v(s) = sum_a pi_e(a|s) Q(s, a)."""

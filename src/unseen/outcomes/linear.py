@@ -163,6 +163,10 @@ class Flow:
             right = right + (chi_next * (share * rows.alive)[part, None]).T @ local[part]
         return solve(self.operator, self.discount * np.asarray(right))
 
+    def at(self, states: Float64[np.ndarray, "m d"], beta: Float64[np.ndarray, "q k"]) -> Float64[np.ndarray, "m k"]:
+        """chi(s)' beta."""
+        return np.concatenate([self.features(states[part]) @ beta for part in chunks(len(states))])
+
     def from_starts(self, starts: Float64[np.ndarray, "m d"], share: Float64[np.ndarray, " m"]) -> Float64[np.ndarray, "q 1"]:
         """beta of nu: begun in start states drawn with these shares; the start itself counts as visited."""
         right = 0.0

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from unseen.outcomes.learner import Learner
 from unseen.outcomes.linear import BellmanMoments, LinearQ
 from unseen.outcomes.nuisances import TableQ
-from unseen.outcomes.problem import Problem, problem
+from unseen.outcomes.problem import Problem
 from unseen.outcomes.regression import evaluate_q, regressor
 from unseen.outcomes.rows import Rows
 from unseen.outcomes.tables import Table
@@ -55,7 +55,7 @@ class ModelBased(Learner):
 
     def fit(self, data: Any, policy: Any, sample_weight: Any = None) -> ModelBased:
         """Estimate Q of `policy` from `data`; arguments as in `DRQLearner.fit`."""
-        p = problem(data, policy, self.discount, features=self.features, actions=self.actions, seed=self.random_state, weight=sample_weight)
+        p = self._problem(data, policy, sample_weight)
         self.problem_ = p
         if p.cells is not None:
             table = Table.from_counts(p.counts(p.rows), p.policy_table, p.discount, self.smoothing)

@@ -9,10 +9,11 @@ from jaxtyping import Float64
 from scipy.spatial.distance import cdist
 
 from unseen.errors import UserError
+from unseen.outcomes.features import median_distance
 from unseen.outcomes.learner import Learner
 from unseen.outcomes.linear import LinearQ, chunks, solve
 from unseen.outcomes.nuisances import TableQ
-from unseen.outcomes.problem import Problem, problem
+from unseen.outcomes.problem import Problem
 
 
 class MQL(Learner):
@@ -58,16 +59,7 @@ class MQL(Learner):
         if self.model not in ("auto", "tabular", "linear"):
             raise UserError(f"model = {self.model!r}; MQL has a closed form for 'tabular' and 'linear'")
         counted = {"auto": None, "tabular": True, "linear": False}[self.model]
-        p = problem(
-            data,
-            policy,
-            self.discount,
-            features=self.features,
-            actions=self.actions,
-            seed=self.random_state,
-            weight=sample_weight,
-            counted=counted,
-        )
+        p = self._problem(data, policy, sample_weight, counted)
         self.problem_ = p
         if p.cells is None:
             a = b = 0.0
@@ -128,5 +120,4 @@ class MQL(Learner):
                 raise UserError(f"bandwidth = {self.bandwidth}; it must be above 0, or None for the median distance")
             return self.bandwidth
         some = x[np.random.default_rng(self.random_state).permutation(len(x))[:500]]
-        distances = cdist(some, some)
-        return float(np.median(distances[distances > 0])) if (distances > 0).any() else 1.0
+        return median_distance(some)

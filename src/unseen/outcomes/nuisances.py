@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Float64
 from unseen.errors import UserError, unknown
 from unseen.outcomes.behaviour import Behaviour, Given, Logged, Tabular, classified
 from unseen.outcomes.linear import BellmanMoments, Flow, LinearQ
+from unseen.outcomes.policies import at_states
 from unseen.outcomes.problem import Problem
 from unseen.outcomes.ratios import LinearRatio, Ratio, TabularRatio, stabilised
 from unseen.outcomes.regression import evaluate_q, regressor
@@ -97,8 +98,8 @@ class Nuisances:
         q: initial Q.
         ratio: w, where the second stage needs it.
         table: the counted process, where states are counted.
-        rho, local: pi_e / pi_b and 1 / pi_b of the action taken, on the rows it was fitted on.
         flow: the flow equation, where states are not counted.
+        inverse: (n,) 1 / pi_b of the action taken on the rows it was fitted on, where the flow or the ratio needs it.
         notes: what happened on the way: sweeps made, growth of a sweep.
     """
 
@@ -174,8 +175,6 @@ def fit_behaviour(p: Problem, rows: Rows, settings: FirstStage, seed: int) -> Be
         return classified(rows, kind, p.features, seed, settings.calibration)
     if hasattr(kind, "predict_proba"):
         return classified(rows, kind, p.features, seed, settings.calibration)
-    from unseen.outcomes.policies import at_states
-
     return Given(lambda states: at_states(kind, p.data, states))
 
 
@@ -249,8 +248,6 @@ def fit_ratio(
 
 def expected_mass(p: Problem, rows: Rows) -> Any:
     """m(s, a) = gamma E[(1 - D)(1 + sum_a pi_e(a|S~) m(S~, a))]: Q of a reward of gamma while the episode goes on, linear."""
-    from dataclasses import replace
-
     alive = replace(rows, rewards=p.discount * rows.alive)
     mass = LinearQ(p.psi, BellmanMoments.of(p.psi, alive).theta(p.discount))
     most = p.discount / (1 - p.discount) if p.discount < 1 else np.inf

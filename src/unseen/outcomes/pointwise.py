@@ -9,13 +9,14 @@ from jaxtyping import Float64, Int64
 from scipy.spatial.distance import cdist
 
 from unseen.errors import UserError
+from unseen.outcomes.features import median_distance
 from unseen.outcomes.fold import RowFold
 from unseen.outcomes.learner import Learner
 from unseen.outcomes.network import Network
 from unseen.outcomes.nuisances import FirstStage, fit_nuisances
-from unseen.outcomes.problem import Problem, problem
+from unseen.outcomes.problem import Problem
 from unseen.outcomes.ratio_networks import sigmoid, softplus
-from unseen.outcomes.rows import Rows, folds_by_trajectory
+from unseen.outcomes.rows import Rows, folds_by_trajectory, quotient
 
 HIDDEN = (32, 32, 32, 32)  # D2OPE's four layers of 32
 ACTION_SCALE = 10.0  # its factor on the action's coordinate
@@ -68,15 +69,11 @@ class PointwiseDebias(Learner):
 
     def fit(self, data: Any, policy: Any, sample_weight: Any = None) -> PointwiseDebias:
         """Estimate Q of `policy` from `data`; arguments as in `DRQLearner.fit`."""
-        p = problem(data, policy, self.discount, features=self.features, actions=self.actions, seed=self.random_state, weight=sample_weight)
+        p = self._problem(data, policy, sample_weight)
         if p.discount == 1:
             raise UserError("PointwiseDebias divides by 1 - discount; use a discount below 1")
         first = FirstStage(behaviour=self.behaviour, initial_q=self.initial_q, sweeps=self.sweeps, floor=self.floor)
-        fold = (
-            folds_by_trajectory(p.rows.trajectory, p.data.n_trajectories, self.folds, self.random_state)[p.rows.trajectory]
-            if self.folds > 1
-            else np.zeros(len(p.rows), np.int64)
-        )
+        fold = folds_by_trajectory(p.rows.trajectory, p.data.n_trajectories, self.folds, self.random_state)[p.rows.trajectory]
         corrections = []
         for k in range(int(fold.max()) + 1):
             training = p.rows.take(fold != k) if self.folds > 1 else p.rows
@@ -122,15 +119,10 @@ class _Correction:
     def _counted(self, states: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "m A"]:
         fold, p = self.fold, self.fold.problem
         assert p.cells is not None
-        assert fold.rows.s is not None
         assert fold.nuisances.table is not None
         assert fold.nuisances.ratio is not None
-        visits = fold.nuisances.table.visits.sum(axis=1)
-        density = visits / visits.sum()
-        size = len(density) * p.actions
-        cell = fold.rows.s * p.actions + fold.rows.actions
-        local = np.bincount(cell, fold.rows.share * fold.delta * fold.inverse, size).reshape(-1, p.actions)
-        local = np.divide(local, density[:, None], out=np.zeros_like(local), where=density[:, None] > 0)
+        density = fold.nuisances.table.density
+        local = quotient(fold.rows.by_cell(fold.rows.share * fold.delta * fold.inverse, len(density)), density[:, None])
         s = p.cells.of(states)
         return np.where((s >= 0)[:, None], local[s], 0.0) + fold.nuisances.ratio.forward(states, fold.rows, fold.rho * fold.delta)
 
@@ -150,8 +142,7 @@ def _omega(p: Problem, rows: Rows, updates: int, seed: int) -> Any:
     z = points(rows.states, rows.actions)
     network = Network.drawn((2 * z.shape[1], *HIDDEN, 1), seed)
     some = z[rng.permutation(len(z))[:500]]
-    distances = cdist(some, some, "cityblock")
-    width = float(np.median(distances[distances > 0])) if (distances > 0).any() else 1.0
+    width = median_distance(some, "cityblock")
     for update in range(updates):
         q, j = rng.integers(len(rows), size=BATCH), rng.integers(len(rows), size=BATCH)
         onward = np.array([rng.choice(p.actions, p=row) for row in rows.next_policy[j]], np.int64)

@@ -136,7 +136,7 @@ class EpsilonGreedy:
 
     def probabilities(self, states: Any) -> Any:
         """(n, A); ties go to the first action."""
-        q = np.asarray(self.q.predict(states) if hasattr(self.q, "predict") else self.q(states), np.float64)
+        q = _values(self.q, states)
         best = np.eye(q.shape[1])[np.argmax(q, axis=1)]
         return (1 - self.epsilon) * best + self.epsilon / q.shape[1]
 
@@ -159,7 +159,7 @@ class Softmax:
 
     def probabilities(self, states: Any) -> Any:
         """(n, A)."""
-        q = np.asarray(self.q.predict(states) if hasattr(self.q, "predict") else self.q(states), np.float64) / self.temperature
+        q = _values(self.q, states) / self.temperature
         e = np.exp(q - q.max(axis=1, keepdims=True))
         return e / e.sum(axis=1, keepdims=True)
 
@@ -192,6 +192,11 @@ class PolicyAt:
     now: Float[np.ndarray, "n A"]
     following: Float[np.ndarray, "n A"]
     starts: Float[np.ndarray, "N A"]
+
+
+def _values(q: Any, states: Any) -> Float[np.ndarray, "n A"]:
+    """(n, A) by a fitted learner or a function."""
+    return np.asarray(q.predict(states) if hasattr(q, "predict") else q(states), np.float64)
 
 
 def evaluated(policy: Any, data: Transitions) -> PolicyAt:

@@ -14,7 +14,7 @@ from unseen.errors import UserError
 from unseen.outcomes.features import StateFeatures
 from unseen.outcomes.linear import ActionFeatures
 from unseen.outcomes.policies import PolicyAt, at_states, evaluated
-from unseen.outcomes.rows import Rows, rows_of
+from unseen.outcomes.rows import Rows, query_rows, rows_of
 from unseen.outcomes.tables import Cells, Counts, policy_table
 
 MOST_STATES = 2_000  # observed states that are still counted by default
@@ -79,21 +79,7 @@ class Problem:
     def cell_rows(self) -> Rows:
         """One row a state, to ask functionals about states."""
         assert self.cells is not None
-        states, count = self.cells.states(), len(self.cells)
-        nothing = np.zeros(count)
-        return Rows(
-            states=states,
-            actions=np.zeros(count, np.int64),
-            rewards=nothing,
-            next_states=states,
-            alive=nothing,
-            policy=self.policy_table,
-            next_policy=self.policy_table,
-            trajectory=np.zeros(count, np.int64),
-            weight=np.ones(count),
-            s=np.arange(count),
-            s_next=np.arange(count),
-        )
+        return query_rows(self.cells.states(), self.policy_table, np.arange(len(self.cells)))
 
     def counts(self, rows: Rows) -> Counts:
         """Rows by cell."""

@@ -42,8 +42,7 @@ class NetworkQ:
 
 def drawn(features: StateFeatures, actions: int, seed: int) -> Network:
     """A fresh network for these features and actions."""
-    columns = features.columns(np.zeros((1, len(features.schema.columns))), every_level=True).shape[1]
-    return Network.drawn((columns, *HIDDEN, actions), seed)
+    return Network.drawn((features.width, *HIDDEN, actions), seed)
 
 
 def fit_q_network(rows: Rows, features: StateFeatures, discount: float, seed: int, updates: int = UPDATES) -> NetworkQ:
@@ -58,9 +57,8 @@ def fit_q_network(rows: Rows, features: StateFeatures, discount: float, seed: in
     reward = ((rows.rewards - mean * (1 - discount * rows.alive)) / deviation).astype(np.float32)
     onward = (discount * rows.alive).astype(np.float32)
     policy = rows.next_policy.astype(np.float32)
-    even = bool(np.ptp(rows.weight) == 0)
     for update in range(updates):
-        i = rng.integers(len(rows), size=BATCH) if even else rng.choice(len(rows), BATCH, p=rows.share)
+        i = rows.draw(rng, BATCH)
         aim = reward[i] + onward[i] * (policy[i] * target(x_next[i])).sum(axis=1)
         layers = online.forward(x[i])
         error = np.zeros_like(layers[-1])

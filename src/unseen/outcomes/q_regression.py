@@ -10,9 +10,9 @@ from unseen.errors import UserError, unknown
 from unseen.outcomes.learner import Learner
 from unseen.outcomes.linear import LinearQ, chunks, solve
 from unseen.outcomes.nuisances import FirstStage, TableQ, fit_behaviour, floored
-from unseen.outcomes.problem import problem
 from unseen.outcomes.regression import fit_q, regressor
 from unseen.outcomes.returns import cumulative, positions, weighted_returns
+from unseen.outcomes.rows import quotient
 
 
 class QRegression(Learner):
@@ -60,16 +60,7 @@ class QRegression(Learner):
         if self.row_weight not in ("none", "cumulative"):
             raise unknown("row_weight", str(self.row_weight), ("none", "cumulative"))
         tabular = isinstance(self.model, str) and self.model == "tabular"
-        p = problem(
-            data,
-            policy,
-            self.discount,
-            features=self.features,
-            actions=self.actions,
-            seed=self.random_state,
-            weight=sample_weight,
-            counted=True if tabular else None,
-        )
+        p = self._problem(data, policy, sample_weight, True if tabular else None)
         rows, first = p.rows, FirstStage(behaviour=self.behaviour, calibration=self.calibration, floor=self.floor)
         taken, self.floored_ = floored(fit_behaviour(p, rows, first, self.random_state)(rows), rows, self.floor)
         rho = rows.taken / taken
@@ -86,12 +77,9 @@ class QRegression(Learner):
             kind = "tabular" if p.cells is not None else "linear"
         if isinstance(kind, str) and kind == "tabular":
             assert p.cells is not None
-            assert rows.s is not None
-            cell, size = rows.s * p.actions + rows.actions, len(p.cells) * p.actions
-            total = np.bincount(cell, weight, size).reshape(-1, p.actions)
-            sums = np.bincount(cell, weight * targets, size).reshape(-1, p.actions)
+            total, sums = rows.by_cell(weight, len(p.cells)), rows.by_cell(weight * targets, len(p.cells))
             overall = float(np.average(targets, weights=weight))
-            q = np.divide(sums, total, out=np.full_like(sums, overall), where=total > 0)
+            q = quotient(sums, total, overall)
             self.g_ = TableQ(p.cells, q, overall)
         elif isinstance(kind, str) and kind == "linear":
             gram = right = 0.0

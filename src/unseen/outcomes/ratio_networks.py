@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from scipy.spatial.distance import cdist
 
-from unseen.outcomes.features import StateFeatures
+from unseen.outcomes.features import StateFeatures, median_distance
 from unseen.outcomes.network import Network
 from unseen.outcomes.rows import Rows
 
@@ -32,8 +32,7 @@ class PairNetwork:
 
     def __init__(self, features: StateFeatures, actions: int, hidden: tuple[int, ...], seed: int):
         self.features, self.actions = features, actions
-        columns = features.columns(np.zeros((1, len(features.schema.columns))), every_level=True).shape[1]
-        self.network = Network.drawn((2 * columns + actions, *hidden, 1), seed)
+        self.network = Network.drawn((2 * features.width + actions, *hidden, 1), seed)
 
     def columns(self, states: Float64[np.ndarray, "m d"]) -> Float32[np.ndarray, "m c"]:
         """What the network sees of a state."""
@@ -86,11 +85,9 @@ def successor_density(
     target = model.network.copy()
     s, s_next = model.columns(rows.states), model.columns(rows.next_states)
     taken, policy = rows.indicator.astype(np.float32), rows.next_policy.astype(np.float32)
-    alive, share, hot = rows.alive.astype(np.float32), rows.share, np.eye(rows.n_actions, dtype=np.float32)
-    even = bool(np.ptp(rows.weight) == 0)
+    alive, hot = rows.alive.astype(np.float32), np.eye(rows.n_actions, dtype=np.float32)
     for update in range(updates):
-        i = rng.integers(len(rows), size=BATCH) if even else rng.choice(len(rows), BATCH, p=share)
-        j = rng.integers(len(rows), size=BATCH) if even else rng.choice(len(rows), BATCH, p=share)
+        i, j = rows.draw(rng, BATCH), rows.draw(rng, BATCH)
         onward = np.zeros(BATCH, np.float32)
         for a in range(rows.n_actions):
             action = np.tile(hot[a], (BATCH, 1))
@@ -132,18 +129,13 @@ def kernel_minimax(
     model = PairNetwork(features, rows.n_actions, hidden, seed)
     s, s_next, taken = model.columns(rows.states), model.columns(rows.next_states), rows.indicator.astype(np.float32)
     some = s[rng.permutation(len(s))[:500]]
-    distances = cdist(some, some, "cityblock")
-    width = float(np.median(distances[distances > 0])) if (distances > 0).any() else 1.0
-    even = bool(np.ptp(rows.weight) == 0)
+    width = median_distance(some, "cityblock")
 
     def kernel(x: Any, y: Any) -> Any:
         return np.exp(-cdist(x, y, "cityblock") / width)
 
-    def draw() -> Any:
-        return rng.integers(len(rows), size=batch) if even else rng.choice(len(rows), batch, p=rows.share)
-
     for update in range(updates):
-        q, j = draw(), draw()
+        q, j = rows.draw(rng, batch), rows.draw(rng, batch)
         pair_q, pair_j = np.repeat(q, batch), np.tile(j, batch)
         layers = model.network.forward(model.joined(s[pair_q], taken[pair_q], s[pair_j]))
         z = layers[-1][:, 0]

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from unseen.outcomes.linear import ActionFeatures, chunks, solve
-from unseen.outcomes.rows import Rows
+from unseen.outcomes.rows import Rows, quotient
 from unseen.outcomes.tables import Cells, Table
 
 QUERIES = 1_024  # whose pairs are held at a time
@@ -46,10 +46,8 @@ class TabularRatio:
     def forward(self, queries: Float64[np.ndarray, "q d"], rows: Rows, values: Float64[np.ndarray, " m"]) -> Float64[np.ndarray, "q A"]:
         """(q, A); 0 for states outside of the table."""
         assert rows.s is not None
-        visits = self.table.visits.sum(axis=1)
-        density = visits / visits.sum()
-        mean = np.bincount(rows.s, rows.share * values, len(density))
-        per_state = np.divide(mean, density, out=np.zeros_like(mean), where=density > 0)
+        density = self.table.density
+        per_state = quotient(np.bincount(rows.s, rows.share * values, len(density)), density)
         # M f = gamma P (I - gamma P_pi)^-1 f: the value of a reward that is f in every state, without the first step.
         later = self.table.successor_mean(per_state)
         s = self.cells.of(queries)
@@ -134,7 +132,7 @@ class PairRatio:
         for i in range(0, len(queries), QUERIES):
             block = queries[i : i + QUERIES]
             if len(rows) > self.most:
-                chosen = rng.choice(len(rows), self.most, replace=False, p=None)
+                chosen = rng.choice(len(rows), self.most, replace=False)
                 share = rows.weight[chosen] / rows.weight[chosen].sum()
             else:
                 chosen, share = np.arange(len(rows)), rows.share

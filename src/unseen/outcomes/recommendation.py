@@ -12,6 +12,8 @@ from jaxtyping import Float64, Int64
 from unseen.data.table import as_frame
 from unseen.errors import UserError
 from unseen.outcomes.estimates import Estimate
+from unseen.outcomes.policies import as_probabilities
+from unseen.outcomes.rows import query_rows
 
 NONE = "no recommendation"
 
@@ -123,8 +125,6 @@ class Recommended:
 
     def probabilities(self, states: Any) -> Any:
         """(n, A)."""
-        from unseen.outcomes.policies import as_probabilities
-
         n = len(as_frame(states))
         ask = getattr(self.otherwise, "probabilities", self.otherwise)
         p = as_probabilities(ask(states), self.labels, n).copy()
@@ -181,18 +181,9 @@ def _support(learner: Any, states: Any) -> Float64[np.ndarray, "m A"]:
     if p.cells is not None:
         s = p.cells.of(encoded)
         return np.where((s >= 0)[:, None], p.counts(p.rows).visits[s], 0.0)
-    behaviour = np.mean([f.nuisances.behaviour(_as_rows(p, encoded)) for f in learner.folds_], axis=0)
+    asked = query_rows(encoded, np.full((len(encoded), p.actions), 1 / p.actions))
+    behaviour = np.mean([f.nuisances.behaviour(asked) for f in learner.folds_], axis=0)
     return behaviour * len(p.rows)
-
-
-def _as_rows(p: Any, encoded: Float64[np.ndarray, "m d"]) -> Any:
-    """Query states as rows, for models that are asked about rows."""
-    from unseen.outcomes.rows import Rows
-
-    m = len(encoded)
-    flat = np.full((m, p.actions), 1 / p.actions)
-    nothing = np.zeros(m)
-    return Rows(encoded, np.zeros(m, np.int64), nothing, encoded, nothing, flat, flat, np.zeros(m, np.int64), np.ones(m))
 
 
 def _some(learner: Any, states: Any, keep: Any, treat: Any, control: Any, m: int) -> Estimate:

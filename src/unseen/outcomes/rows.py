@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64, Int64, Shaped
@@ -63,6 +64,18 @@ class Rows:
         """(n,) pi_e(A|S)."""
         return self.policy[np.arange(len(self)), self.actions]
 
+    def by_cell(self, values: Float64[np.ndarray, " n"], states: int) -> Float64[np.ndarray, "S A"]:
+        """(S, A) sums of the rows' values by cell, of counted states."""
+        assert self.s is not None
+        cell = self.s * self.n_actions + self.actions
+        return np.bincount(cell, values, states * self.n_actions).reshape(states, self.n_actions)
+
+    def draw(self, rng: np.random.Generator, size: int) -> Int64[np.ndarray, " size"]:
+        """(size,) row numbers with replacement, in proportion to the weights."""
+        if np.ptp(self.weight) == 0:
+            return rng.integers(len(self), size=size)
+        return rng.choice(len(self), size, p=self.share)
+
     @property
     def indicator(self) -> Float64[np.ndarray, "n A"]:
         """(n, A) 1 at the action taken."""
@@ -95,16 +108,30 @@ def rows_of(data: Transitions, policy: PolicyAt, weight: Float64[np.ndarray, " n
     )
 
 
-def folds_by_trajectory(trajectory: Int64[np.ndarray, " n"], trajectories: int, folds: int, seed: int) -> Int64[np.ndarray, " N"]:
-    """(N,) the fold of every trajectory, at random and of even sizes.
+def query_rows(states: Float64[np.ndarray, "m d"], policy: Float64[np.ndarray, "m A"], s: Int64[np.ndarray, " m"] | None = None) -> Rows:
+    """States as rows without an outcome, for functions that are asked about rows."""
+    nothing, zero = np.zeros(len(states)), np.zeros(len(states), np.int64)
+    return Rows(states, zero, nothing, states, nothing, policy, policy, zero, np.ones(len(states)), s=s, s_next=s)
+
+
+def quotient(a: Any, b: Any, otherwise: Any = 0.0) -> Any:
+    """a / b where b is above 0, and `otherwise` elsewhere."""
+    out = np.array(np.broadcast_to(otherwise, np.broadcast_shapes(np.shape(a), np.shape(b))), np.float64)
+    return np.divide(a, b, out=out, where=np.asarray(b) > 0)
+
+
+def folds_by_trajectory(trajectory: Int64[np.ndarray, " n"], trajectories: int, folds: Any, seed: int) -> Int64[np.ndarray, " N"]:
+    """(N,) the fold of every trajectory, at random and of even sizes; a single fold means that nothing is held out.
 
     Trajectories with rows are dealt out first, so that no fold is empty.
 
     Raises:
-        UserError: fewer than two folds, or fewer trajectories with rows than folds.
+        UserError: no whole number from 1 on, or fewer trajectories with rows than folds.
     """
-    if folds < 2:
-        raise UserError(f"folds = {folds}; cross-fitting needs at least 2, and folds=1 means none")
+    if not isinstance(folds, int) or folds < 1:
+        raise UserError(f"folds = {folds!r}; give a whole number, 1 for none")
+    if folds == 1:
+        return np.zeros(trajectories, np.int64)
     used = np.bincount(trajectory, minlength=trajectories) > 0
     if used.sum() < folds:
         one = "1 trajectory" if used.sum() == 1 else f"{int(used.sum())} trajectories"

@@ -18,7 +18,7 @@ from scipy.sparse.linalg import splu
 
 from unseen.data import Transitions
 from unseen.errors import UserError
-from unseen.outcomes.rows import Rows
+from unseen.outcomes.rows import Rows, quotient
 
 SAME = 1e-9  # how far a policy's probabilities may differ within a state that is taken to be all it sees
 
@@ -76,8 +76,8 @@ class Counts:
         cell = s * a + rows.actions
         alive = rows.weight * rows.alive
         return Counts(
-            np.bincount(cell, rows.weight, states * a).reshape(states, a),
-            np.bincount(cell, rows.weight * rows.rewards, states * a).reshape(states, a),
+            rows.by_cell(rows.weight, states),
+            rows.by_cell(rows.weight * rows.rewards, states),
             sparse.csr_array((alive, (cell, s_next)), shape=(states * a, states)),
         )
 
@@ -114,7 +114,7 @@ class Table:
             smoothing: c of P = (count + c / S) / (visits + c): transitions to everywhere, a c-th of a visit in all.
         """
         visits, states = counts.visits, counts.visits.shape[0]
-        inverse = np.divide(1.0, visits, out=np.zeros_like(visits), where=visits > 0).ravel()
+        inverse = quotient(1.0, visits).ravel()
         if smoothing == 0:
             transition = sparse.diags_array(inverse) @ counts.following
         else:
@@ -129,11 +129,17 @@ class Table:
         return self.visits > 0
 
     @cached_property
+    def density(self) -> Float64[np.ndarray, " S"]:
+        """(S,) p_b: share of the rows in each state."""
+        visits = self.visits.sum(axis=1)
+        return visits / visits.sum()
+
+    @cached_property
     def covered_policy(self) -> Float64[np.ndarray, "S A"]:
         """(S, A) the evaluation policy over visited cells; zeros in states where nothing was done."""
         kept = self.policy * self.visited
         total = self.visits.sum(axis=1, keepdims=True)
-        usual = np.divide(self.visits, total, out=np.zeros_like(self.visits), where=total > 0)
+        usual = quotient(self.visits, total)
         return kept + (1 - kept.sum(axis=1, keepdims=True)) * usual
 
     @cached_property
@@ -159,13 +165,9 @@ class Table:
         states = self.visits.shape[0]
         return splu(sparse.csc_array(sparse.eye_array(states) - self.discount * (self.step @ self.transition)))
 
-    def state_values(self, reward: Float64[np.ndarray, "S A"]) -> Float64[np.ndarray, " S"]:
-        """v = (I - gamma P_pi)^-1 r_pi: discounted sums of any reward under the evaluation policy."""
-        return self._solver.solve(self.step @ reward.ravel())
-
     def propagate(self, reward: Float64[np.ndarray, "S A"]) -> Float64[np.ndarray, "S A"]:
-        """r + gamma P v: Q of any reward under the evaluation policy; G r in the specification's notation."""
-        return reward + self.discount * (self.transition @ self.state_values(reward)).reshape(reward.shape)
+        """r + gamma P v, v = (I - gamma P_pi)^-1 r_pi: Q of any reward under the policy; G r in the specification's notation."""
+        return reward + self.successor_mean(self.step @ reward.ravel())
 
     def q(self, sweeps: int | None = None) -> Float64[np.ndarray, "S A"]:
         """(S, A) Q^pi of the counted process; cells never visited get the mean of their state's.
@@ -184,7 +186,7 @@ class Table:
         """The same values, and in cells never visited the mean over the visited cells of the state (or over all)."""
         total = self.visits.sum(axis=1)
         overall = float((self.visits * q).sum() / self.visits.sum())
-        mean = np.divide((self.visits * q).sum(axis=1), total, out=np.full(len(total), overall), where=total > 0)
+        mean = quotient((self.visits * q).sum(axis=1), total, overall)
         return np.where(self.visited, q, mean[:, None])
 
     def flow(self, start: Float64[np.ndarray, "S A k"]) -> Float64[np.ndarray, "S k"]:
@@ -198,12 +200,6 @@ class Table:
     def successor_mean(self, f: Float64[np.ndarray, " S"]) -> Float64[np.ndarray, "S A"]:
         """M f: discounted sum of f over the states visited from step 1 on."""
         return (self.discount * (self.transition @ self._solver.solve(f))).reshape(self.visits.shape)
-
-    def successor(self) -> Float64[np.ndarray, "S A S"]:
-        """M(s' | s, a) = sum_{t>=1} gamma^t p_t(s' | s, a): the whole of it."""
-        states, actions = self.visits.shape
-        later = self._solver.solve(np.eye(states))
-        return (self.discount * (self.transition @ later)).reshape(states, actions, states)
 
 
 def policy_table(cells: Cells, parts: list[Any], actions: int) -> Float64[np.ndarray, "S A"]:

@@ -153,17 +153,3 @@ def _row_cumulative(rows: Any) -> Float[np.ndarray, "nnz"]:
     total = rows.data.cumsum()
     before = np.append(0.0, total)[rows.indptr[:-1]]
     return total - np.repeat(before, np.diff(rows.indptr))
-
-
-def from_gymnasium_table(table: Any, states: int, actions: int) -> tuple[Any, Float[np.ndarray, "S A"], Bool[np.ndarray, "S A S"]]:
-    """(S A, S) transitions, (S, A) expected rewards and (S, A, S) terminations of a Gymnasium toy-text table `env.unwrapped.P`."""
-    transition = np.zeros((states, actions, states))
-    reward = np.zeros((states, actions))
-    ends = np.zeros((states, actions, states), np.bool_)
-    for s, by_action in table.items():
-        for a, outcomes in by_action.items():
-            for p, x, r, ended in outcomes:
-                transition[s, a, x] += p
-                reward[s, a] += p * r
-                ends[s, a, x] |= bool(ended)
-    return sparse.csr_array(transition.reshape(states * actions, states)), reward, ends
