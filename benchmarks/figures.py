@@ -60,5 +60,27 @@ def write(figures: dict[str, float], path: Path | None) -> None:
     """Print the figures by name, and write them where asked."""
     for name, value in figures.items():
         print(f"{name} {value:.6g}")
+    written(figures, path)
+
+
+def written(figures: dict[str, float], path: Path | None) -> None:
+    """Write the figures where asked."""
     if path is not None:
         path.write_text(json.dumps({name: float(value) for name, value in figures.items()}, indent=1) + "\n")
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """The lines of a table whose cells are numbers, intervals, words or None."""
+    lines = [columns, ["---"] * len(columns), *([cell(x) for x in row] for row in rows)]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def cell(value: object) -> str:
+    """A table's cell as the reports write it."""
+    from unseen.reports.text import interval, number
+
+    if value is None:
+        return "–"
+    if isinstance(value, tuple):
+        return interval(value)  # type: ignore[arg-type]
+    return number(value) if isinstance(value, int | float) else str(value)

@@ -11,33 +11,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from figures import machine
+from figures import machine, markdown
 from unseen.experiments.reproduce.informed import CRITERIA, Results, baseline, gathered
 from unseen.experiments.reproduce.informed_grid import SCALES
 from unseen.reports import informed as report
 from unseen.reports.blocks import Table
 from unseen.reports.curves import band
 from unseen.reports.figures import learning_curves, png
-from unseen.reports.text import interval, number
+from unseen.reports.text import number
 
 REMARKS = Path(__file__).resolve().parents[1] / "docs" / "results" / "informed" / "remarks.md"
-
-
-def table(columns: list[str], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(columns)} |", f"|{'---|' * len(columns)}", *(f"| {' | '.join(row)} |" for row in rows), ""]
-
-
-def cells_of(block: Table) -> list[str]:
-    """A report's table as Markdown."""
-
-    def shown(cell: object) -> str:
-        if cell is None:
-            return "–"
-        if isinstance(cell, tuple):
-            return interval(cell)  # type: ignore[arg-type]
-        return number(cell) if isinstance(cell, int | float) else str(cell)
-
-    return table(list(block.columns), [[shown(cell) for cell in row] for row in block.rows])
 
 
 def page(results: Results, folder: Path) -> str:
@@ -68,7 +51,7 @@ def page(results: Results, folder: Path) -> str:
         else:
             lines += ["## All cells", ""]
         for block in tables:
-            lines += [f"{block.caption}.", "", *cells_of(block)]
+            lines += [f"{block.caption}.", "", *markdown(block.columns, block.rows), ""]
     lines += ["## Learning curves", "", "Interquartile mean over seeds, 95 % bootstrap interval shaded.", ""]
     for task in dict.fromkeys(outcome.cell.task.environment for outcome in results.outcomes):
         if baseline(results, task) is None:

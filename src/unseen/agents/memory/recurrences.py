@@ -17,6 +17,13 @@ def _kept(start: Bool[Array, "*n"]) -> Float[Array, "*n 1"]:
     return 1.0 - start.astype(jnp.float32)[..., None]
 
 
+UNROLLED = 8  # steps a turn of the loop takes on an accelerator, where starting kernels bounds small states
+
+
+def _unrolled() -> int:
+    return 1 if jax.default_backend() == "cpu" else UNROLLED
+
+
 def gru_cell(
     w: Float[Array, "H 3*H"], b_n: Float[Array, "H"], h_tm1: Float[Array, "B H"], x_t: Float[Array, "B 3*H"]
 ) -> tuple[Float[Array, "B H"], tuple[Array, Array, Array, Array]]:
@@ -48,7 +55,7 @@ def _gru_forward(w, b_n, h_0, xs, starts):
         h_t, gates = gru_cell(w, b_n, before, x_t)
         return h_t, (h_t, before, *gates)
 
-    hs, *saved = jax.lax.scan(step, h_0, (xs, starts))[1]
+    hs, *saved = jax.lax.scan(step, h_0, (xs, starts), unroll=_unrolled())[1]
     return hs, (w, *saved, starts)
 
 
@@ -66,7 +73,7 @@ def _gru_backward(saved, d_hs):
         d_before = d_h * z_t + d_g @ w_transposed
         return d_before * jnp.broadcast_to(_kept(start_t), d_before.shape), (d_g, d_n)
 
-    d_h0, (d_g, d_n) = jax.lax.scan(step, jnp.zeros_like(before[0]), (d_hs, before, r, z, n, m, starts), reverse=True)
+    d_h0, (d_g, d_n) = jax.lax.scan(step, jnp.zeros_like(before[0]), (d_hs, before, r, z, n, m, starts), reverse=True, unroll=_unrolled())
     size = before.shape[-1]
     d_w = before.reshape(-1, size).T @ d_g.reshape(-1, 3 * size)
     d_b = jnp.sum(d_g[..., 2 * size :], axis=(0, 1))
@@ -111,7 +118,7 @@ def _lstm_forward(w, h_0, c_0, xs, starts):
         h_t, c_t, gates = lstm_cell(w, h_tm1, c_tm1, x_t)
         return (h_t, c_t), (h_t, c_t, h_tm1, c_tm1, gates)
 
-    hs, cs, h_before, c_before, gates = jax.lax.scan(step, (h_0, c_0), (xs, starts))[1]
+    hs, cs, h_before, c_before, gates = jax.lax.scan(step, (h_0, c_0), (xs, starts), unroll=_unrolled())[1]
     return (hs, cs), (w, cs, h_before, c_before, gates, starts)
 
 
@@ -134,7 +141,7 @@ def _lstm_backward(saved, d_out):
         return ((d_a @ w_transposed) * keep, d_c * f * keep), d_a
 
     zero = jnp.zeros_like(cs[0])
-    (d_h0, d_c0), d_a = jax.lax.scan(step, (zero, zero), (*d_out, cs, c_before, gates, starts), reverse=True)
+    (d_h0, d_c0), d_a = jax.lax.scan(step, (zero, zero), (*d_out, cs, c_before, gates, starts), reverse=True, unroll=_unrolled())
     d_w = h_before.reshape(-1, size).T @ d_a.reshape(-1, 4 * size)
     return d_w, d_h0, d_c0, d_a, None
 

@@ -1,0 +1,95 @@
+"""docs/results/gpu.md and its figure, from benchmarks/gpu.py's figures and the paper-scale cells that are finished.
+
+python benchmarks/gpu.py --json docs/results/speed/gpu.json                   # on a machine with a GPU
+unseen reproduce informed --scale paper --out docs/results/informed-paper     # likewise; resumes
+python benchmarks/gpu_page.py docs/results
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import polars as pl
+
+from figures import markdown
+from unseen.experiments.reproduce.informed import Results, gathered
+from unseen.reports import informed as report
+from unseen.reports.blocks import Table
+from unseen.reports.curves import band
+from unseen.reports.figures import learning_curves, png
+
+HARDWARE = "One NVIDIA H200 (driver 580.159), 16 cores; Python 3.12.3, jax 0.11.2 (CUDA 13), equinox 0.13.8, optax 0.2.8."
+TASK = "repeat-first-easy"
+A2C = {"heavenhell_3": "heaven-hell-3, GRU-128, told heaven", "repeat_first_easy": "repeat-first, GRU-256, told the first card"}
+PPO = {
+    "ppo_feedforward_4096": ("no memory, heads 64-64, 4,096 environments", "≥ 5 M"),
+    "ppo_feedforward_32768": ("no memory, heads 64-64, 32,768 environments", "≥ 20 M"),
+    "ppo_gru_4096": ("GRU-128 twice, heads 128, 4,096 environments", "≥ 5 M"),
+    "ppo_gru_32768": ("GRU-128 twice, heads 128, 32,768 environments", "≥ 20 M"),
+    "ppo_gru_bf16_4096": ("the same in bfloat16, 4,096 environments", "≥ 5 M"),
+    "ppo_gru_bf16_32768": ("the same in bfloat16, 32,768 environments", "≥ 20 M"),
+}
+ENVIRONMENTS = ("heavenhell_3", "position_cartpole_easy", "memory_four_rooms_7x7", "concentration_easy")
+
+
+def page(figures: dict[str, float], paper: Results) -> list[str]:
+    yes = {1.0: "yes", 0.0: "no"}
+    lines = ["# On a GPU", "", HARDWARE, "", "## Training, A2C", ""]
+    lines += ["20 seeds under one `vmap`, two whole episodes an update, the paper's networks; compilation apart.", ""]
+    a2c = [
+        [
+            what,
+            f"{figures[f'a2c_{name}_steps_per_s']:,.0f}",
+            f"{figures[f'a2c_{name}_compile_s']:.0f}",
+            f"{figures[f'a2c_{name}_mib']:,.0f}",
+            f"{figures[f'a2c_{name}_paper_cell_minutes']:.1f}",
+        ]
+        for name, what in A2C.items()
+    ]
+    lines += markdown(["task", "steps/s", "compiling, s", "memory, MiB", "minutes for 20 seeds x 2,000,000"], a2c)
+    lines += ["", "The same on two CPU cores: see [speed](speed.md).", "", "## Training, PPO", ""]
+    lines += ["Cart-pole without velocities, rollouts of 64 steps, 4 epochs of 4 minibatches, learning included.", ""]
+    ppo = [[what, f"{figures[f'{name}_steps_per_s'] / 1e6:.1f} M", aim] for name, (what, aim) in PPO.items()]
+    lines += markdown(["agent", "steps/s", "aim"], ppo)
+    lines += ["", "## Environments", "", "Random actions; every leaf of what is shown is read.", ""]
+    walks = [[name, *(f"{figures[f'{name}_{n}'] / 1e6:,.0f} M" for n in (4_096, 262_144))] for name in ENVIRONMENTS]
+    lines += markdown(["environment", "steps/s, 4,096 copies", "262,144 copies"], walks)
+    lines += ["", "## The same twice", ""]
+    lines += [f"Two runs of one experiment (4 seeds x 4,000 steps) are equal bit for bit: {yes[figures['same_run_twice']]}. "]
+    lines += [f"Random walks on heaven-hell-3 are the CPU's, step for step: {yes[figures['same_walk_as_on_a_cpu']]}.", ""]
+    return [*lines, *reproduction(paper)]
+
+
+def reproduction(paper: Results) -> list[str]:
+    """The finished cells of the paper-scale grid."""
+    done = [outcome for outcome in paper.outcomes if outcome.metrics is not None]
+    minutes = [float(pl.DataFrame(outcome.metrics)["wall_s"].max()) / 60 for outcome in done]  # type: ignore[arg-type]
+    lines = ["## `unseen reproduce informed --scale paper`", ""]
+    lines += [
+        f"{len(done)} of {len(paper.outcomes)} cells are finished (20 seeds x 2,000,000 steps, {min(minutes):.1f} to "
+        f"{max(minutes):.1f} minutes each); the command goes on with the others.",
+        "",
+        f"![Learning curves on {TASK}: {', '.join(report.curves_of(paper, TASK))}](gpu-{TASK}.png)",
+        "",
+    ]
+    for block in report.overview_section(paper).blocks:
+        if isinstance(block, Table):
+            rows = [row for row in block.rows if str(row[0]).startswith(TASK) and "not run" not in row]
+            lines += [f"{block.caption}.", "", *markdown(block.columns, rows), ""]
+    return lines
+
+
+def main() -> None:
+    results = Path(sys.argv[1])
+    paper = gathered(results / "informed-paper", "paper")
+    curves = report.curves_of(paper, TASK)
+    drawn = learning_curves({label: band(each) for label, each in curves.items()}, references=report.references_of(TASK))
+    (results / f"gpu-{TASK}.png").write_bytes(png(drawn))
+    figures = json.loads((results / "speed" / "gpu.json").read_text(encoding="utf-8"))
+    (results / "gpu.md").write_text("\n".join(page(figures, paper)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
