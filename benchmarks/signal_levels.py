@@ -6,7 +6,7 @@
 60 episodes x 10 steps, 199 draws, histories that are given exactly (three autoregressive numbers), a return that depends on history and
 action and on noise that lasts for the episode. Signals: a noisy follower of the history, a coin at every step. Lengths are equal, or
 depend on the history. The file holds the p-values, so that no set is computed twice; plain and standardised share their forests, and
-sets are spread over the cores.
+sets are spread over the cores. The page is written beside the file of p-values.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binom
 
-from figures import conditions, show
+from figures import conditions, machine, markdown, show
 from unseen.signals import conditional
 from unseen.signals.dataset import Dataset
 from unseen.signals.folds import REGRESSORS, moments
@@ -33,6 +33,14 @@ VARIANTS = ("kci", "standardised", "plain")
 LENGTHS = {"equal lengths": False, "lengths by history": True}
 SIGNALS = ("follower", "coin")
 SAVE_EVERY = 20
+PAGE = f"""\
+{EPISODES} episodes of {STEPS} steps, 199 draws; what is counted are p-values of at most 5 %. The return depends on the history, the
+action and noise that lasts for the episode. *follower*: a noisy follower of the history, whose noise lasts too; *coin*: a coin at
+every step. Neither says anything that history and action do not say. *Lengths by history*: an episode ends when the history's
+first number has exceeded 1.
+
+`python benchmarks/signal_levels.py docs/results/signal_levels.json`, which holds the p-values.
+"""
 
 
 def walk(rng: np.random.Generator, columns: int) -> np.ndarray:
@@ -119,7 +127,10 @@ def main() -> None:
             low, high = binom.interval(0.99, sets, 0.05)
             rejected = [sum(p <= 0.05 for p in kept[name][signal][:sets]) for signal in SIGNALS]
             rows.append([name, *map(str, rejected), str(sets), f"{low:.0f} to {high:.0f}"])
-    show("Rejections at 5 % where nothing is there", ["variant", *SIGNALS, "sets", "99 % band"], rows)
+    columns = ["variant", *SIGNALS, "sets", "99 % band"]
+    show("Rejections at 5 % where nothing is there", columns, rows)
+    lines = ["# The level of criterion A", "", *(__doc__ or "").splitlines()[0:1], "", *PAGE.splitlines(), "", *markdown(columns, rows), ""]
+    options.path.with_suffix(".md").write_text("\n".join([*lines, "; ".join(machine(["numpy", "scikit-learn"])), ""]))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@ from unseen._lazy import lazy
 _HOMES = {
     "Episode": "unseen.data.episodes",
     "Episodes": "unseen.data.episodes",
+    "Finding": "unseen.data.findings",
+    "Findings": "unseen.data.findings",
+    "check_table": "unseen.data.findings",
     "Ragged": "unseen.data.columns",
     "Schema": "unseen.data.schema",
     "StateColumn": "unseen.data.schema",

@@ -14,6 +14,7 @@ _HOMES = {
     "ImportanceSampling": f"{_ROOM}.importance",
     "DoubleReinforcementLearning": f"{_ROOM}.double_rl",
     "Estimate": f"{_ROOM}.estimates",
+    "load": f"{_ROOM}.persist",
     "compare": f"{_ROOM}.comparison",
     "Comparison": f"{_ROOM}.comparison",
     "recommend": f"{_ROOM}.recommendation",

@@ -115,6 +115,19 @@ class Learner(BaseEstimator):
         difference = self.predict(states, treat) - self.predict(states, control)
         return PlugIn(difference, tuple(f"{treat} - {control}" for _ in difference), type(self).__name__)
 
+    def summary(self, level: float = 0.95) -> Any:
+        """Data, value with its interval, coefficients, scores of the nuisances and the verdict; print it."""
+        from unseen.outcomes.summary import summary
+
+        check_is_fitted(self, "g_")
+        return summary(self, level)
+
+    def save(self, path: Any) -> Any:
+        """Write the fitted learner to a file that `unseen.outcomes.load` reads; see there."""
+        from unseen.outcomes.persist import save
+
+        return save(self, path)
+
     def _encoded(self, states: Any) -> Float64[np.ndarray, "m d"]:
         data = self.problem_.data
         if isinstance(states, np.ndarray) and states.dtype.kind in "fiu" and states.ndim == 2:
