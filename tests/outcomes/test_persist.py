@@ -37,13 +37,15 @@ def some(states):
     "learner",
     [
         DRQLearner(0.9),
+        DRQLearner(0.9, features="splines"),
+        DRQLearner(0.9, features="leaves"),
         DRQLearner(0.9, final=HistGradientBoostingRegressor(max_iter=5), ratio="linear", folds=2, sweeps=3),
         FQE(0.9),
         QRegression(0.9),
         MQL(0.9),
         DoubleReinforcementLearning(0.9),
     ],
-    ids=lambda learner: type(learner).__name__,
+    ids=lambda learner: f"{type(learner).__name__}-{getattr(learner, 'features', '')}",
 )
 def test_a_loaded_learner_says_the_same(learner, tmp_path):
     fitted = learner.fit(transitions(), Always("some"))

@@ -58,7 +58,9 @@ class Recommendations:
         )
 
 
-def recommend(learner: Any, states: Any, *, level: float = 0.95, support: float = 0.02, least: int = 10) -> Recommendations:
+def recommend(
+    learner: Any, states: Any, *, level: float = 0.95, support: float = 0.02, least: int = 10, despite_red: bool = False
+) -> Recommendations:
     """The action whose gain over every other supported action has an interval above zero.
 
     Args:
@@ -68,6 +70,7 @@ def recommend(learner: Any, states: Any, *, level: float = 0.95, support: float 
         level: of the intervals; adjusted for the comparisons within a state (Bonferroni).
         support: smallest share of an action among the rows of a state or region for it to be considered.
         least: fewest such rows.
+        despite_red: recommend even where the learner's verdict is red.
 
     Raises:
         UserError: a learner whose weights leave actions out, or states without an interval.
@@ -75,6 +78,7 @@ def recommend(learner: Any, states: Any, *, level: float = 0.95, support: float 
     if learner.row_weight != "uniform":
         raise UserError("recommendations compare all actions; fit with row_weight='uniform'")
     data = learner.problem_.data
+    red = not despite_red and learner.diagnostics.verdict.colour == "red"
     counts = _support(learner, states)
     labels, m, a = data.action_labels, counts.shape[0], data.n_actions
     contrasts: dict[tuple[int, int], Estimate] = {}
@@ -99,7 +103,9 @@ def recommend(learner: Any, states: Any, *, level: float = 0.95, support: float 
         gains = {int(i): [_gain(contrasts, bounds, int(i), int(j), r) for j in candidates if j != i] for i in candidates}
         best = max(gains, key=lambda i: min(value for value, _ in gains[i]))
         margin[r], low[r] = min(value for value, _ in gains[best]), min(bound for _, bound in gains[best])
-        if low[r] > 0:
+        if red:
+            reasons.append("the verdict is red")
+        elif low[r] > 0:
             actions[r] = best
             reasons.append("")
         else:
