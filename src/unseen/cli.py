@@ -96,12 +96,18 @@ class Signals:
 
 
 @dataclass(frozen=True)
-class Reproduce:
-    """The published experiments again: reproduce informed --scale smoke|laptop|paper. Interrupted or out of time, it goes on."""
+class Outcomes:
+    """What would have happened, from a table of logged decisions: unseen outcomes fit|compare|report|check|simulate."""
 
-    name: Annotated[Literal["informed"], tyro.conf.Positional]
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Published experiments again: reproduce informed|outcomes --scale smoke|laptop|paper. Interrupted or out of time, it goes on."""
+
+    name: Annotated[Literal["informed", "outcomes"], tyro.conf.Positional]
+    """informed: critics that are told signals; outcomes: estimates of Q from logged decisions."""
     scale: Literal["smoke", "laptop", "paper"] = "smoke"
-    """smoke: under 2 minutes; laptop: under 90 on two cores; paper: 20 seeds x 2 M steps, for a GPU."""
+    """smoke: under 2 minutes; laptop: under 90 on two cores (outcomes: 45); paper: 20 seeds x 2 M steps, for a GPU (50 data sets)."""
     out: Path | None = None
     """Directory for everything; default: reproduce/NAME-SCALE."""
     minutes: float | None = None
@@ -311,6 +317,7 @@ _COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "quickstart": (Quickstart, quickstart),
     "list": (List, list_),
     "signals": (Signals, signals),
+    "outcomes": (Outcomes, lambda command: 0),
     "train": (Train, train),
     "evaluate": (Evaluate, evaluate),
     "report": (Report, report),
@@ -357,11 +364,30 @@ def _dispatch(arguments: list[str]) -> int:
     if name not in _COMMANDS:
         raise unknown("command", name, _COMMANDS)
     kind, run = _COMMANDS[name]
+    if kind is Outcomes:
+        return _outcomes(rest)
     if kind is Train:
         return run(_parsed_train(rest))
     from unseen.commands.words import registry
 
     return run(_parsed(kind, rest, prog=f"unseen {name}", registry=registry))
+
+
+def _outcomes(arguments: list[str]) -> int:
+    """A family of commands; which settings there are is known when one is chosen."""
+    from unseen.commands.outcomes import COMMANDS
+    from unseen.commands.words import registry
+
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if name in ("-h", "--help"):
+        print("usage: unseen outcomes COMMAND [OPTIONS]     (unseen outcomes COMMAND --help tells more)\n")
+        for command, (kind, _) in COMMANDS.items():
+            print(f"  {command:12s}{(kind.__doc__ or '').splitlines()[0]}")
+        return 0
+    if name not in COMMANDS:
+        raise unknown("command of unseen outcomes", name, COMMANDS)
+    kind, run = COMMANDS[name]
+    return run(_parsed(kind, rest, prog=f"unseen outcomes {name}", registry=registry))
 
 
 def _parsed(kind: type, arguments: list[str], **options: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 from unseen.errors import UserError, unknown
 
 _NAVIGATION, _CARDS = "unseen.environments.navigation", "unseen.environments.cards"
+_CLINICAL = "unseen.environments.clinical"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ _ENTRIES: dict[str, _Entry] = {
     "position-cartpole-easy": _Entry(f"{_CARDS}.cartpole:PositionCartPole", {"time_limit": 200}),
     "position-cartpole-medium": _Entry(f"{_CARDS}.cartpole:PositionCartPole", {"time_limit": 400}),
     "position-cartpole-hard": _Entry(f"{_CARDS}.cartpole:PositionCartPole", {"time_limit": 600}),
+    "tumour": _Entry(f"{_CLINICAL}.tumour:Tumour", {"observe_parameters": True}),
+    "tumour-type-only": _Entry(f"{_CLINICAL}.tumour:Tumour", {"observe_parameters": False}),
 }
 
 # Families with any size, as in heavenhell-7; the environment itself says which sizes it takes.
