@@ -11,7 +11,7 @@ from unseen.data import check_table
 from unseen.experiments.logged import logged
 from unseen.outcomes import DRQLearner, Transitions, recommend
 
-log = logged("tumour", 800, seed=7, coef=2.0, epsilon_b=0.5, rollouts=2_000)
+log = logged("tumour", 1_500, seed=1, coef=4.0, epsilon_b=0.3, rollouts=2_000)
 log.table.drop("propensity").write_parquet("treatments.parquet")
 
 # 1. What is in the table?
@@ -28,7 +28,7 @@ print(check_table("treatments.parquet", **columns), "\n")
 data = Transitions.from_table("treatments.parquet", **columns)
 
 # 2. Judge a rule: treat by size, mostly.
-learner = DRQLearner(discount=0.9, features="splines").fit(data, log.policy)
+learner = DRQLearner(discount=0.9, behaviour="boosting").fit(data, log.policy)
 value = learner.value()
 print(f"the rule is worth {value.estimate:.2f}, 95 % interval {value.interval()[0]:.2f} to {value.interval()[1]:.2f}")
 print(f"verdict: {learner.diagnostics.verdict}\n")

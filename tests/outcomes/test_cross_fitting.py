@@ -21,7 +21,7 @@ def test_nuisances_are_those_of_the_complement_fitted_by_hand():
         # Standardisation is that of all states in the one and of the complement in the other; the fitted function is the same.
         np.testing.assert_allclose(fold.nuisances.q.values(data.states), by_hand.g_.values(data.states), rtol=1e-7, atol=1e-7)
         features = fitted.problem_.features(others.states)[:, 1:]
-        classifier = LogisticRegression(solver="newton-cholesky", max_iter=200).fit(features, others.actions)
+        classifier = LogisticRegression(solver="newton-cholesky", tol=1e-12, max_iter=200).fit(features, others.actions)
         inside = fitted.fold_[data.trajectory] == k
         mine = classifier.predict_proba(fitted.problem_.features(data.states[inside])[:, 1:])
         np.testing.assert_allclose(fold.behaviour, mine, atol=1e-10)

@@ -86,7 +86,7 @@ class Method:
     """Class of the estimated Q."""
     initial_q: Literal["auto", "tabular", "linear", "forest", "boosting", "lightgbm", "neural", "zero"] = "auto"
     """First estimate of Q, which is then corrected."""
-    behaviour: Literal["auto", "logged", "tabular", "logistic", "forest", "boosting"] = "auto"
+    behaviour: Literal["auto", "logged", "tabular", "logistic", "forest", "boosting", "lightgbm"] = "auto"
     """Model of what was done."""
     ratio: Literal["auto", "tabular", "linear", "network", "kernel"] = "auto"
     """Model of which states follow."""
@@ -351,7 +351,7 @@ def groups(data: Transitions, name: str) -> dict[str, Callable[[Any], Any]]:
     edges = np.unique(np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0]))
     if len(edges) < 2:
         raise UserError(f"--by {name} is {edges[0]:g} everywhere; there are no groups to compare")
-    return {f"{number(low)} to {number(high)}": _between(name, low, high, high == edges[-1]) for low, high in pairwise(edges)}
+    return {f"{number(low)} to {number(high)}": _between(name, float(low), float(high), bool(high == edges[-1])) for low, high in pairwise(edges)}
 
 
 def _is(name: str, level: Any) -> Callable[[Any], Any]:

@@ -13,6 +13,7 @@ from unseen.reports.training import comparison, single, summarise
 
 ENVIRONMENT = "heavenhell-1"
 SENSORS = "position-cartpole-easy"
+LOG = "frozen-lake"
 CRITICS = {
     "symmetric": unseen.Critic(),
     "informed": unseen.Critic(signals=("heaven",)),
@@ -32,8 +33,8 @@ def quickstart(directory: str | os.PathLike[str], *, env_steps: int = 120_000, s
     folder = Path(directory)
     page = Page(
         "unseen: what the agent cannot see",
-        [_privileged_signals(folder, env_steps, seeds), _worth_telling()],
-        "Reinforcement learning under partial information. Every figure on this page was computed just now, on this machine.",
+        [_privileged_signals(folder, env_steps, seeds), _worth_telling(), _not_done()],
+        "Decisions under partial information. Every figure on this page was computed just now, on this machine.",
     )
     return write(page, folder / "report.html")
 
@@ -89,3 +90,34 @@ def _worth_telling() -> Section:
     )
     again = Code(f"unseen signals {SENSORS} --out signals.html")
     return Section(ranked.title, [told, *ranked.blocks, again])
+
+
+def _not_done() -> Section:
+    """What was not done: the value of another policy than the one that was logged, beside the truth."""
+    from unseen.experiments.logged import logged
+    from unseen.outcomes import FQE, DRQLearner
+    from unseen.reports.outcomes import verdict_text
+    from unseen.reports.statistics import Interval
+
+    print(f"{LOG}: what would another policy have brought?", flush=True)
+    log = logged(LOG, 4_000)
+    data, truth = log.transitions(), log.truth_value()[0]
+    poor = FQE(log.discount, sweeps=3).fit(data, log.policy)
+    learner = DRQLearner(log.discount, initial_q=poor.g_).fit(data, log.policy)
+    value = learner.value()
+    table = Table(
+        ["what", "value of the policy"],
+        [
+            ["the truth, from the simulator's tables", truth],
+            ["fitted Q evaluation, stopped after 3 sweeps", poor.value().estimate],
+            ["the same, corrected by the DRQ-learner, 95 % interval", Interval(value.estimate, *value.interval())],
+        ],
+        f"{len(data):,} decisions of {data.n_trajectories:,} trajectories on Frozen Lake, 80 % of them at random; judged is another policy.",
+    )
+    told = Text(
+        "A log of decisions, and nothing else: no simulator, no second try. What would another policy have brought? A model of what follows "
+        "that is not good enough gives a number that is wrong, with no way to tell. Corrected by what was seen, it comes with an "
+        "interval, and with a verdict on whether the log can answer at all."
+    )
+    again = Code(f"unseen outcomes simulate {LOG}\nunseen outcomes fit --help")
+    return Section("The outcome of what was not done", [told, table, verdict_text(learner.diagnostics.verdict), again])

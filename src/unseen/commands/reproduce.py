@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from unseen.errors import unknown
-from unseen.reports.page import write
+from unseen.reports.page import Page, write
 from unseen.runs.files import local_path, write_atomic
 
-NAMES = ("informed",)
+NAMES = ("informed", "outcomes")
 
 
 def reproduce(name: str, scale: str, directory: Path, minutes: float | None = None) -> Path:
     """Run what is missing, and write `report.html` and `results.json`.
 
     Args:
-        name: "informed".
-        scale: "smoke" (under two minutes), "laptop" (under 90 minutes on two cores) or "paper" (20 seeds, 2 M steps; a GPU).
+        name: "informed" or "outcomes".
+        scale: "smoke" (under two minutes), "laptop" (under 90 minutes on two cores, 45 of outcomes) or "paper" (informed: 20 seeds,
+            2 M steps, a GPU; outcomes: 50 data sets of everything).
         directory: where everything is kept; give the same one again to go on.
         minutes: another limit than the scale's own.
 
@@ -26,10 +28,28 @@ def reproduce(name: str, scale: str, directory: Path, minutes: float | None = No
     """
     if name not in NAMES:
         raise unknown("experiment", name, NAMES)
+    folder = local_path(directory)
+    page, figures = (_informed if name == "informed" else _outcomes)(folder, scale, minutes)
+    write_atomic(folder / "results.json", (json.dumps(figures, indent=1, allow_nan=False) + "\n").encode())
+    return write(page, folder / "report.html")
+
+
+def _informed(folder: Path, scale: str, minutes: float | None) -> tuple[Page, dict[str, Any]]:
     from unseen.experiments.reproduce import informed
     from unseen.reports.informed import as_json, page
 
-    results = informed.run(directory, scale, minutes=minutes, say=lambda line: print(line, flush=True))
-    folder = local_path(directory)
-    write_atomic(folder / "results.json", (json.dumps(as_json(results), indent=1, allow_nan=False) + "\n").encode())
-    return write(page(results), folder / "report.html")
+    results = informed.run(folder, scale, minutes=minutes, say=_say)
+    return page(results), as_json(results)
+
+
+def _outcomes(folder: Path, scale: str, minutes: float | None) -> tuple[Page, dict[str, Any]]:
+    from unseen.experiments.reproduce import outcomes
+    from unseen.reports.outcomes_reproduced import page
+    from unseen.reports.outcomes_summaries import as_json
+
+    results = outcomes.run(folder, scale, minutes=minutes, say=_say)
+    return page(results), as_json(results)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

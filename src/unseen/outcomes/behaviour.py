@@ -8,8 +8,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from unseen.data import Transitions
 from unseen.errors import UserError, unknown
 from unseen.outcomes.features import StateFeatures
+from unseen.outcomes.logistic import fit_logistic
+from unseen.outcomes.policies import at_states
 from unseen.outcomes.rows import Rows
 
 SMOOTHING = 0.5  # added to every action's count
@@ -93,14 +96,16 @@ class Given:
     """A behaviour policy that is known as a function: any policy, evaluated at the states.
 
     Attributes:
-        policy: from encoded states to (m, A).
+        policy: any that can be judged.
+        data: whose states and actions it is asked about.
     """
 
     policy: Any
+    data: Transitions
 
     def __call__(self, rows: Rows) -> Float64[np.ndarray, "m A"]:
         """(m, A)."""
-        return self.policy(rows.states)
+        return at_states(self.policy, self.data, rows.states)
 
 
 def inputs(features: StateFeatures, rows: Rows, every_level: bool) -> Float64[np.ndarray, "m c"]:
@@ -116,16 +121,42 @@ def tempered(p: Float64[np.ndarray, "m A"], temperature: float) -> Float64[np.nd
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def classified(rows: Rows, model: Any, features: StateFeatures, seed: int, calibration: str = "auto") -> Classified:
+def classifier(kind: str, seed: int) -> Any:
+    """A classifier by name: "forest", "boosting" (scikit-learn's) or "lightgbm".
+
+    Raises:
+        UserError: an unknown name, or LightGBM that is not installed.
+    """
+    if kind == "forest":
+        from sklearn.ensemble import RandomForestClassifier
+
+        return RandomForestClassifier(100, min_samples_leaf=20, n_jobs=-1, random_state=seed)
+    if kind == "boosting":
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        return HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=15, random_state=seed)
+    if kind == "lightgbm":
+        try:
+            from lightgbm import LGBMClassifier
+        except ModuleNotFoundError:
+            raise UserError("'lightgbm' is not installed; pip install 'unseen[trees]', or use 'boosting' from scikit-learn") from None
+        return LGBMClassifier(n_estimators=50, num_leaves=15, random_state=seed, verbose=-1)
+    raise unknown("behaviour policy", kind, ("auto", "logged", "tabular", "logistic", "forest", "boosting", "lightgbm"))
+
+
+def classified(
+    rows: Rows, model: Any, features: StateFeatures, seed: int, calibration: str = "auto", near: Behaviour | None = None
+) -> Classified:
     """Fit a classifier of the action taken, and the temperature of its probabilities.
 
     Args:
         rows: to learn from.
-        model: "logistic", or a scikit-learn classifier; it is cloned.
+        model: "logistic", a name that `classifier` knows, or a scikit-learn classifier; it is cloned.
         features: of the states.
         seed: of the trajectories held out.
         calibration: "temperature" fits on four fifths of the trajectories and chooses the temperature on the others; "auto" does so
             for everything but logistic regression, whose maximum-likelihood fit needs none.
+        near: a fit to similar rows, where "logistic" begins.
 
     Raises:
         UserError: an unknown name, what the classifier complains of.
@@ -135,11 +166,9 @@ def classified(rows: Rows, model: Any, features: StateFeatures, seed: int, calib
 
     if calibration not in ("auto", "none", "temperature"):
         raise unknown("calibration", str(calibration), ("auto", "none", "temperature"))
+    if isinstance(model, str) and model != "logistic":
+        model = classifier(model, seed)
     logistic = isinstance(model, (str, LogisticRegression))
-    if isinstance(model, str):
-        if model != "logistic":
-            raise unknown("behaviour policy", model, ("auto", "tabular", "logistic", "logged"))
-        model = LogisticRegression(solver="newton-cholesky", max_iter=200)
     every_level = not logistic
     x, a = inputs(features, rows, every_level), rows.actions
     present = np.unique(a)
@@ -148,18 +177,24 @@ def classified(rows: Rows, model: Any, features: StateFeatures, seed: int, calib
     held = np.zeros(len(rows), np.bool_)
     if calibration == "temperature" or (calibration == "auto" and not logistic):
         held = _held_out(rows, seed)
-    fresh: Any = clone(model)
-    try:
-        fresh.fit(x[~held], a[~held], sample_weight=rows.weight[~held])
-    except TypeError:
-        fresh.fit(x[~held], a[~held])
-    except ValueError as error:
-        raise UserError(f"behaviour policy {type(model).__name__} cannot be fitted: {str(error).splitlines()[0]}") from error
+    if isinstance(model, str):
+        fresh: Any = fit_logistic(x[~held], a[~held], rows.weight[~held], near.model if isinstance(near, Classified) else None)
+    else:
+        fresh = _fit(clone(model), x[~held], a[~held], rows.weight[~held])
     fitted = Classified(fresh, features, np.asarray(fresh.classes_, np.int64), rows.n_actions, every_level=every_level)
     if not held.any():
         return fitted
     out = rows.take(held)
     return Classified(fresh, features, fitted.classes, rows.n_actions, _temperature(fitted(out), out), every_level)
+
+
+def _fit(model: Any, x: Any, actions: Any, weight: Any) -> Any:
+    try:
+        return model.fit(x, actions, sample_weight=weight)
+    except TypeError:
+        return model.fit(x, actions)
+    except ValueError as error:
+        raise UserError(f"behaviour policy {type(model).__name__} cannot be fitted: {str(error).splitlines()[0]}") from error
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 from sklearn.base import clone
 
 from unseen.errors import UserError, unknown
@@ -19,7 +19,7 @@ from unseen.outcomes.linear import BellmanMoments, LinearQ, solve
 from unseen.outcomes.nuisances import FirstStage, QModel, TableQ, fit_nuisances
 from unseen.outcomes.problem import Problem
 from unseen.outcomes.regression import fit_q, regressor
-from unseen.outcomes.rows import folds_by_trajectory
+from unseen.outcomes.rows import Rows, folds_by_trajectory
 
 
 class DRQLearner(Inference, Learner):
@@ -37,7 +37,8 @@ class DRQLearner(Inference, Learner):
             "boosting", "lightgbm"). "auto": tabular where states are counted, else linear.
         initial_q: Q1: "tabular", "linear", "neural", "zero", a regressor, or an object with `values(states)`. "auto": tabular where
             states are counted; else as `final`.
-        behaviour: pi_b: "logged", "tabular", "logistic", a classifier, or a policy that is known. "auto": logged where it was.
+        behaviour: pi_b: "logged", "tabular", "logistic", "forest", "boosting", "lightgbm", a classifier, or a policy that is known.
+            "auto": logged where it was, else tabular where states are counted, else logistic.
         ratio: w: "tabular", "linear" (LSTD form), "network" (successor density), "kernel" (minimax), or an object with
             `forward(queries, rows, values)`. A linear `final` needs none: it uses the flow equation, unless one is named.
         row_weight: lambda: "uniform", or "policy" as published, which says nothing about actions that the policy never takes.
@@ -125,18 +126,19 @@ class DRQLearner(Inference, Learner):
         by_cell = self._by_cell(p, first)
         self.fold_ = folds_by_trajectory(p.rows.trajectory, p.data.n_trajectories, self.folds, self.random_state)
         folds: list[Fold] = []
-        parts: list[Int64[np.ndarray, " m"]] = []
         of_row = self.fold_[p.rows.trajectory]
-        moments = self._moments(p, first, of_row)
-        for k in range(int(self.fold_.max()) + 1):
-            inside = of_row == k
-            training = p.rows.take(~inside) if self.folds > 1 else p.rows
+        parts = [np.flatnonzero(of_row == k) for k in range(int(self.fold_.max()) + 1)]
+        each = [p.rows.take(part) for part in parts]
+        moments = self._moments(p, first, each)
+        for k, rows in enumerate(each):
+            training = p.rows.take(np.flatnonzero(of_row != k)) if self.folds > 1 else p.rows
             seed = self.random_state + k
             settings = self._iterated(p, first, training, seed)
-            nuisances = fit_nuisances(p, training, settings, pairwise=pairwise and not by_cell, seed=seed, moments=moments.get(k))
-            rows = p.rows.take(inside)
+            near = folds[-1].nuisances.behaviour if folds else None
+            nuisances = fit_nuisances(
+                p, training, settings, pairwise=pairwise and not by_cell, seed=seed, moments=moments.get(k), near=near
+            )
             folds.append(CellFold(p, rows, nuisances) if by_cell else RowFold(p, rows, training, nuisances, self.floor))
-            parts.append(np.flatnonzero(inside))
         self.problem_, self.folds_, self.parts_ = p, folds, parts
         self.__dict__.pop("scores_", None)
         self.g_ = self._second_stage(p, final, pairwise or by_cell)
@@ -215,11 +217,11 @@ class DRQLearner(Inference, Learner):
         self.targets_ = self.by_row([f.targets() for f in self.folds_])
         return self.targets_
 
-    def _moments(self, p: Problem, first: FirstStage, of_row: Int64[np.ndarray, " n"]) -> dict[int, BellmanMoments]:
+    def _moments(self, p: Problem, first: FirstStage, folds: list[Rows]) -> dict[int, BellmanMoments]:
         """For a linear initial Q: sums over every fold's complement, from one pass over the rows."""
         if self.folds == 1 or self.iterations > 1 or not (isinstance(first.initial_q, str) and first.initial_q == "linear"):
             return {}
-        each = [BellmanMoments.of(p.psi, p.rows.take(of_row == k)) for k in range(int(self.fold_.max()) + 1)]
+        each = [BellmanMoments.of(p.psi, rows) for rows in folds]
         return {k: reduce(operator.add, [m for j, m in enumerate(each) if j != k]) for k in range(len(each))}
 
     def _first_stage(self, p: Problem) -> FirstStage:

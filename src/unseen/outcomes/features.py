@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,28 @@ from unseen.data.schema import Schema
 from unseen.errors import UserError, unknown
 
 COMPONENTS = 100  # of the random features
+
+
+@dataclass(frozen=True, eq=False)
+class Transformed:
+    """A fitted transformer behind the standardised columns.
+
+    Attributes:
+        columns: from encoded states to (m, c).
+        transformer: fitted.
+        first: how many columns it is given; the others follow as they are. None: all.
+    """
+
+    columns: Callable[[Any], Any]
+    transformer: Any
+    first: int | None = None
+
+    def __call__(self, states: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "m q"]:
+        """(m, q)."""
+        columns = self.columns(states)
+        if self.first is None:
+            return _dense(self.transformer.transform(columns))
+        return np.concatenate([_dense(self.transformer.transform(columns[:, : self.first])), columns[:, self.first :]], axis=1)
 
 
 class StateFeatures:
@@ -32,10 +55,10 @@ class StateFeatures:
     def __init__(self, schema: Schema, states: Float64[np.ndarray, "n d"], kind: Any = "standard", seed: int = 0):
         self.schema = schema
         numeric = np.array([c.kind == "numeric" for c in schema.columns])
-        self.mean = np.where(numeric, states.mean(axis=0), 0.0)
-        deviation = states.std(axis=0)
-        self.deviation = np.where(numeric & (deviation > 0), deviation, 1.0)
         self.numeric = np.flatnonzero(numeric)
+        self.mean = states.mean(axis=0)[numeric]
+        deviation = states.std(axis=0)[numeric]
+        self.deviation = np.where(deviation > 0, deviation, 1.0)
         self.levels = {i: len(c.levels) for i, c in enumerate(schema.columns) if c.kind == "categorical"}
         self.kind = kind
         self._transform = self._fitted(kind, states, seed)
@@ -46,10 +69,20 @@ class StateFeatures:
 
     def columns(self, states: Float64[np.ndarray, "m d"], *, every_level: bool = False) -> Float64[np.ndarray, "m c"]:
         """(m, c) standardised numbers, then indicators of levels (all but the first unless `every_level`)."""
-        parts = [(states[:, self.numeric] - self.mean[self.numeric]) / self.deviation[self.numeric]]
+        parts = [(states.take(self.numeric, axis=1) - self.mean) / self.deviation]
         for i, count in self.levels.items():
             parts.append((states[:, [i]] == np.arange(0 if every_level else 1, count)).astype(np.float64))
-        return np.concatenate(parts, axis=1)
+        return np.concatenate(parts, axis=1) if self.levels else parts[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the features, in order; numbers are standardised."""
+        numeric = [c.name for c in self.schema.columns if c.kind == "numeric"]
+        levels = [f"{self.schema.columns[i].name}={level}" for i in self.levels for level in self.schema.columns[i].levels[1:]]
+        if self.kind == "standard":
+            return ("1", *numeric, *levels)
+        count = self(np.zeros((1, len(self.schema.columns)))).shape[1]
+        return ("1", *(f"feature {j}" for j in range(1, count)))
 
     @property
     def width(self) -> int:
@@ -67,7 +100,7 @@ class StateFeatures:
 
         transformer: Any = clone(kind)
         transformer.fit(self.columns(states))
-        return lambda x: _dense(transformer.transform(self.columns(x)))
+        return Transformed(self.columns, transformer)
 
     def _splines(self, states: Float64[np.ndarray, "n d"], seed: int) -> Callable[[Any], Any]:
         from sklearn.preprocessing import SplineTransformer
@@ -77,25 +110,20 @@ class StateFeatures:
         numbers = len(self.numeric)
         splines = SplineTransformer(n_knots=5, knots="quantile", include_bias=False, extrapolation="linear")
         splines.fit(self.columns(states)[:, :numbers])
-
-        def transform(x: Any) -> Any:
-            columns = self.columns(x)
-            return np.concatenate([_dense(splines.transform(columns[:, :numbers])), columns[:, numbers:]], axis=1)
-
-        return transform
+        return Transformed(self.columns, splines, numbers)
 
     def _fourier(self, states: Float64[np.ndarray, "n d"], seed: int) -> Callable[[Any], Any]:
         from sklearn.kernel_approximation import RBFSampler
 
         some = self.columns(states[np.random.default_rng(seed).permutation(len(states))[:500]])
         sampler = RBFSampler(gamma=1 / (2 * median_distance(some) ** 2), n_components=COMPONENTS, random_state=seed).fit(some)
-        return lambda x: np.asarray(sampler.transform(self.columns(x)))
+        return Transformed(self.columns, sampler)
 
     def _leaves(self, states: Float64[np.ndarray, "n d"], seed: int) -> Callable[[Any], Any]:
         from sklearn.ensemble import RandomTreesEmbedding
 
         trees = RandomTreesEmbedding(10, max_depth=4, min_samples_leaf=20, random_state=seed).fit(self.columns(states))
-        return lambda x: _dense(trees.transform(self.columns(x)))
+        return Transformed(self.columns, trees)
 
 
 def median_distance(x: Any, metric: Literal["euclidean", "cityblock"] = "euclidean") -> float:

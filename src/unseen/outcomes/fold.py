@@ -6,6 +6,7 @@ cells by the fold's own frequencies (self-normalised), so that no estimated prob
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from unseen.outcomes.functionals import Functional
-from unseen.outcomes.linear import chunks
+from unseen.outcomes.linear import by_chunk, chunks
 from unseen.outcomes.nuisances import Nuisances, floored
 from unseen.outcomes.problem import Problem
 from unseen.outcomes.rows import Rows, quotient
@@ -77,23 +78,23 @@ class RowFold:
         assert self.nuisances.ratio is not None
         return self.local_targets() + self.nuisances.ratio.forward(self.rows.states, self.rows, self.rho * self.delta)
 
-    def weights(self, functional: Functional) -> Float64[np.ndarray, "m k"]:
-        """(m, k) local + rho omega, with omega from the flow equation (or the counted process) of the training rows."""
-        local = functional.mix(self.rows, self.rows.indicator * self.inverse[:, None])
-        return local + self.rho[:, None] * self._onward(functional)
+    def scores(self, functional: Functional) -> Float64[np.ndarray, "m k"]:
+        """(m, k) sum_a u(S, a) Q1(S, a) + (local + rho omega) delta, omega from the flow (or the counted process) of the training rows."""
+        local, weighted, onward = self.local_targets(), (self.rho * self.delta)[:, None], self._onward(functional)
+        return by_chunk(lambda part: functional.mix(self.rows.take(part), local[part]) + weighted[part] * onward(part), len(self.rows))
 
-    def _onward(self, functional: Functional) -> Float64[np.ndarray, "m k"]:
+    def _onward(self, functional: Functional) -> Callable[[slice], Float64[np.ndarray, "m k"]]:
+        """From some of the rows to their omega."""
         nuisances = self.nuisances
         if nuisances.table is not None:
-            return self._from_table(cell_measure(self.problem, functional, nuisances.table.density))
+            omega = self._from_table(cell_measure(self.problem, functional, nuisances.table.density))
+            return lambda part: omega[part]
         assert nuisances.flow is not None
         assert nuisances.inverse is not None
-        parts = []
-        for part in chunks(len(self.training)):
-            some = self.training.take(part)
-            parts.append(functional.mix(some, some.indicator * nuisances.inverse[part, None]))
-        beta = nuisances.flow.from_rows(self.training, np.concatenate(parts))
-        return nuisances.flow.at(self.rows.states, beta)
+        begun = ((self.training.take(part), nuisances.inverse[part, None]) for part in chunks(len(self.training)))
+        beta = nuisances.flow.from_rows((some, functional.mix(some, some.indicator * inverse)) for some, inverse in begun)
+        flow = nuisances.flow
+        return lambda part: flow.at(self.rows.states[part], beta)
 
     def _from_table(self, measure: Float64[np.ndarray, "S A k"]) -> Float64[np.ndarray, "m k"]:
         table = self.nuisances.table
@@ -180,9 +181,10 @@ class CellFold:
         assert self.rows.s is not None
         return self.corrected[self.rows.s]
 
-    def weights(self, functional: Functional) -> Float64[np.ndarray, "m k"]:
-        """(m, k) {mu + pi_e mu M} / frequency of the row's cell."""
-        return self._by_cell(cell_measure(self.problem, functional, self.visits.sum(axis=1)))
+    def scores(self, functional: Functional) -> Float64[np.ndarray, "m k"]:
+        """(m, k) sum_a u(S, a) Q1(S, a) + delta {mu + pi_e mu M} / frequency of the row's cell."""
+        weights = self._by_cell(cell_measure(self.problem, functional, self.visits.sum(axis=1)))
+        return functional.mix(self.rows, self.q) + weights * self.delta[:, None]
 
     def start_weights(
         self, starts: Float64[np.ndarray, "q d"], share: Float64[np.ndarray, " q"], policy: Float64[np.ndarray, "q A"]

@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from unseen.outcomes.linear import ActionFeatures
+from unseen.outcomes.linear import ActionFeatures, by_chunk, chunks
 from unseen.outcomes.rows import Rows
 
 
@@ -106,18 +106,22 @@ class Projection:
         psi: features.
         row_weight: from rows to (m, A) lambda.
         ridge: relative to the mean diagonal of H.
+        labels: what the actions are called.
     """
 
     psi: ActionFeatures
     row_weight: Any
     ridge: float = 0.0
+    labels: tuple[str, ...] = ()
     label: str = "linear projection of Q"
 
     @property
     def names(self) -> tuple[str, ...]:
-        """theta_1 to theta_p."""
-        phi = self.psi.features(np.zeros((1, len(self.psi.features.schema.columns))))
-        return tuple(f"theta_{j}" for j in range(self.psi.mix(phi, np.ones((1, self.psi.actions))).shape[1]))
+        """Of the coefficients: "ACTION: FEATURE", or FEATURE and ACTION where there are no interactions."""
+        features, labels = self.psi.features.names, self.labels or tuple(map(str, range(self.psi.actions)))
+        if self.psi.mode == "separate":
+            return tuple(f"{label}: {name}" for label in labels for name in features)
+        return (*features, *labels[1:])
 
     def mix(self, rows: Rows, weights: Float64[np.ndarray, "m A"]) -> Float64[np.ndarray, "m k"]:
         """sum_a lambda(a|S) weights(a) psi(S, a)."""
@@ -126,13 +130,18 @@ class Projection:
     def gram(self, rows: Rows) -> Float64[np.ndarray, "k k"]:
         """H = E[sum_a lambda psi psi']."""
         weights = self.row_weight(rows) * rows.share[:, None]
-        h = self.psi.second_moment(self.psi.features(rows.states), weights)
+        h = sum(self.psi.second_moment(self.psi.features(rows.states[part]), weights[part]) for part in chunks(len(rows)))
         return h + self.ridge * np.diag(h).mean() * np.eye(len(h))
 
     def fitted(self, rows: Rows, theta: Float64[np.ndarray, " k"]) -> Float64[np.ndarray, "m k"]:
         """sum_a lambda psi psi' theta."""
-        phi = self.psi.features(rows.states)
-        return self.psi.mix(phi, self.row_weight(rows) * self.psi.values(phi, theta))
+        weights = self.row_weight(rows)
+
+        def some(part: slice) -> Float64[np.ndarray, "m k"]:
+            phi = self.psi.features(rows.states[part])
+            return self.psi.mix(phi, weights[part] * self.psi.values(phi, theta))
+
+        return by_chunk(some, len(rows))
 
 
 def uniform_weight(rows: Rows) -> Float[np.ndarray, "m A"]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
+from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from unseen.data.table import as_frame
@@ -43,7 +44,7 @@ class Inference:
 
     def scores(self, functional: Functional) -> Float64[np.ndarray, "n k"]:
         """(n, k) sum_a u(S, a) Q1(S, a) + (local + rho omega) delta, each row with nuisances from the other folds."""
-        return self.by_row([functional.mix(f.rows, f.q) + f.weights(functional) * f.delta[:, None] for f in self.folds_])
+        return self.by_row([f.scores(functional) for f in self.folds_])
 
     def by_row(self, parts: Sequence[Any]) -> Any:
         """(n, ...) what the folds say about their rows, back in the order of the data."""
@@ -65,8 +66,8 @@ class Inference:
         scores = self.scores(functional) if scores is None else scores
         gram = functional.gram(rows)
         theta = solve(gram, rows.share @ scores)
-        inside = solve(gram, (scores - functional.fitted(rows, theta)).T).T
-        return Estimate(functional.names, theta, self._by_trajectory(inside), functional.label)
+        inside = self._by_trajectory(scores - functional.fitted(rows, theta))
+        return Estimate(functional.names, theta, solve(gram, inside.T).T, functional.label)
 
     def value(self, starts: Any = None, *, sampled: bool = False) -> Estimate:
         """V = E[v(S_0)]: what the policy is worth, begun where trajectories begin.
@@ -130,7 +131,7 @@ class Inference:
 
     def projection(self) -> Projection:
         """The functional that `coefficients` and a linear second stage estimate."""
-        return Projection(self.problem_.psi, self.lambda_, self.ridge)
+        return Projection(self.problem_.psi, self.lambda_, self.ridge, tuple(map(str, self.problem_.data.action_labels)))
 
     @property
     def lambda_(self) -> Any:
@@ -223,8 +224,8 @@ class Inference:
     def _by_trajectory(self, rows: Float64[np.ndarray, "n k"]) -> Float64[np.ndarray, "N k"]:
         """xi_i = N sum_t share_it IF_it."""
         p = self.problem_
-        count, share = p.data.n_trajectories, p.rows.share
-        return count * np.stack([np.bincount(p.rows.trajectory, share * column, count) for column in rows.T], axis=1)
+        count, n = p.data.n_trajectories, len(p.rows)
+        return count * (sparse.csr_array((p.rows.share, (p.rows.trajectory, np.arange(n))), shape=(count, n)) @ rows)
 
 
 def _members(region: Any, frame: Any, n: int, name: str) -> Any:

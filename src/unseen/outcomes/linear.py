@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float64
@@ -11,7 +12,7 @@ from jaxtyping import Float, Float64
 from unseen.outcomes.features import StateFeatures
 from unseen.outcomes.rows import Rows
 
-CHUNK = 65_536  # rows whose features are held at a time
+CHUNK = 2_048  # rows whose features are held at a time: few enough for the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +44,11 @@ class ActionFeatures:
 
     def second_moment(self, phi: Float[np.ndarray, "n q"], weights: Float[np.ndarray, "n A"]) -> Float64[np.ndarray, "p p"]:
         """sum_i sum_a weights(i, a) psi psi'."""
+        if self.mode == "separate":
+            blocks = np.zeros((self.actions, phi.shape[1], self.actions, phi.shape[1]))
+            for a in range(self.actions):
+                blocks[a, :, a] = (phi * weights[:, [a]]).T @ phi
+            return blocks.reshape(self.actions * phi.shape[1], -1)
         total: Float64[np.ndarray, "p p"] | float = 0.0
         for a in range(self.actions):
             one = self.mix(phi, np.sqrt(weights[:, [a]]) * np.eye(self.actions)[a])
@@ -53,6 +59,16 @@ class ActionFeatures:
 def chunks(n: int) -> Iterator[slice]:
     """Slices of at most `CHUNK` rows."""
     return (slice(i, min(i + CHUNK, n)) for i in range(0, n, CHUNK))
+
+
+def by_chunk(f: Callable[[slice], Any], n: int) -> Any:
+    """(n, ...) from (m, ...) for every slice."""
+    whole: Any = None
+    for part in chunks(n):
+        some = f(part)
+        whole = np.empty((n, *some.shape[1:])) if whole is None else whole
+        whole[part] = some
+    return f(slice(0, 0)) if whole is None else whole
 
 
 def solve(a: Float64[np.ndarray, "p p"], b: Float64[np.ndarray, "p ..."], ridge: float = 0.0) -> Float64[np.ndarray, "p ..."]:
@@ -123,7 +139,7 @@ class LinearQ:
 
     def values(self, states: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "m A"]:
         """(m, A)."""
-        return self.psi.values(self.psi.features(states), self.theta)
+        return by_chunk(lambda part: self.psi.values(self.psi.features(states[part]), self.theta), len(states))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,17 +171,17 @@ class Flow:
             operator = operator - discount * (chi_next * (share * rows.alive * rho)[part, None]).T @ chi
         return Flow(features, np.asarray(operator), discount)
 
-    def from_rows(self, rows: Rows, local: Float64[np.ndarray, "n k"]) -> Float64[np.ndarray, "q k"]:
-        """beta of omega_k: begun in the rows themselves, whose cells have density `local` with respect to the data's."""
-        share, right = rows.share, 0.0
-        for part in chunks(len(rows)):
-            chi_next = self.features(rows.next_states[part])
-            right = right + (chi_next * (share * rows.alive)[part, None]).T @ local[part]
-        return solve(self.operator, self.discount * np.asarray(right))
+    def from_rows(self, parts: Iterable[tuple[Rows, Float64[np.ndarray, "m k"]]]) -> Float64[np.ndarray, "q k"]:
+        """beta of omega_k: begun in rows, given part by part, with the density of their cells with respect to the data's."""
+        total = right = 0.0
+        for rows, local in parts:
+            total = total + rows.weight.sum()
+            right = right + (self.features(rows.next_states) * (rows.weight * rows.alive)[:, None]).T @ local
+        return solve(self.operator, self.discount * np.asarray(right) / total)
 
     def at(self, states: Float64[np.ndarray, "m d"], beta: Float64[np.ndarray, "q k"]) -> Float64[np.ndarray, "m k"]:
         """chi(s)' beta."""
-        return np.concatenate([self.features(states[part]) @ beta for part in chunks(len(states))])
+        return by_chunk(lambda part: self.features(states[part]) @ beta, len(states))
 
     def from_starts(self, starts: Float64[np.ndarray, "m d"], share: Float64[np.ndarray, " m"]) -> Float64[np.ndarray, "q 1"]:
         """beta of nu: begun in start states drawn with these shares; the start itself counts as visited."""

@@ -11,7 +11,6 @@ from jaxtyping import Float64
 from unseen.errors import UserError, unknown
 from unseen.outcomes.behaviour import Behaviour, Given, Logged, Tabular, classified
 from unseen.outcomes.linear import BellmanMoments, Flow, LinearQ
-from unseen.outcomes.policies import at_states
 from unseen.outcomes.problem import Problem
 from unseen.outcomes.ratios import LinearRatio, Ratio, TabularRatio, stabilised
 from unseen.outcomes.regression import evaluate_q, regressor
@@ -121,6 +120,7 @@ def fit_nuisances(
     seed: int,
     with_flow: bool = True,
     moments: BellmanMoments | None = None,
+    near: Behaviour | None = None,
 ) -> Nuisances:
     """Fit on these rows.
 
@@ -132,12 +132,13 @@ def fit_nuisances(
         seed: of everything drawn.
         with_flow: whether intervals will be asked for.
         moments: of these rows for linear fitted Q evaluation, where they are known already.
+        near: pi_b of similar rows, from which a logistic one is reached sooner.
     """
     notes: dict[str, float] = {}
     table = None
     if p.cells is not None:
         table = Table.from_counts(p.counts(rows), p.policy_table, p.discount, settings.smoothing)
-    behaviour = fit_behaviour(p, rows, settings, seed)
+    behaviour = fit_behaviour(p, rows, settings, seed, near)
     q = fit_initial_q(p, rows, settings, table, seed, notes, moments)
     inverse = flow = None
     ratio_kind = resolved_ratio(p, settings.ratio)
@@ -158,7 +159,7 @@ def floored(every: Float64[np.ndarray, "m A"], rows: Rows, floor: float) -> tupl
     return np.where(low, floor, taken), float(rows.share @ low)
 
 
-def fit_behaviour(p: Problem, rows: Rows, settings: FirstStage, seed: int) -> Behaviour:
+def fit_behaviour(p: Problem, rows: Rows, settings: FirstStage, seed: int, near: Behaviour | None = None) -> Behaviour:
     """The behaviour policy, as the settings say."""
     kind = settings.behaviour
     if isinstance(kind, str):
@@ -172,10 +173,10 @@ def fit_behaviour(p: Problem, rows: Rows, settings: FirstStage, seed: int) -> Be
             if p.cells is None:
                 raise UserError("behaviour='tabular' needs states that can be counted; use 'logistic' or a classifier")
             return Tabular(p.cells, p.counts(rows).visits)
-        return classified(rows, kind, p.features, seed, settings.calibration)
+        return classified(rows, kind, p.features, seed, settings.calibration, near)
     if hasattr(kind, "predict_proba"):
-        return classified(rows, kind, p.features, seed, settings.calibration)
-    return Given(lambda states: at_states(kind, p.data, states))
+        return classified(rows, kind, p.features, seed, settings.calibration, near)
+    return Given(kind, p.data)
 
 
 def fit_initial_q(
@@ -247,7 +248,15 @@ def fit_ratio(
 
 
 def expected_mass(p: Problem, rows: Rows) -> Any:
-    """m(s, a) = gamma E[(1 - D)(1 + sum_a pi_e(a|S~) m(S~, a))]: Q of a reward of gamma while the episode goes on, linear."""
+    """m(s, a) = gamma E[(1 - D)(1 + sum_a pi_e(a|S~) m(S~, a))]: Q of a reward of gamma while the episode goes on.
+
+    From counts where states are counted, else linear.
+    """
+    if p.cells is not None:
+        cells, table = p.cells, Table.from_counts(p.counts(rows), p.policy_table, p.discount)
+        counted = table.successor_mean(np.ones(len(cells)))
+        everywhere = np.concatenate([counted, counted.mean(axis=0, keepdims=True)])  # the last row is for states never seen
+        return lambda states: np.maximum(everywhere[cells.of(states)], 1e-3)
     alive = replace(rows, rewards=p.discount * rows.alive)
     mass = LinearQ(p.psi, BellmanMoments.of(p.psi, alive).theta(p.discount))
     most = p.discount / (1 - p.discount) if p.discount < 1 else np.inf

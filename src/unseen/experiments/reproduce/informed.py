@@ -21,6 +21,7 @@ import polars as pl
 
 from unseen.environments.registry import make
 from unseen.errors import UserError
+from unseen.experiments.reproduce.directory import Clock, claim
 from unseen.experiments.reproduce.informed_grid import NONE, Cell, Scale, Task, cells, scale_named
 from unseen.experiments.toml import to_toml
 from unseen.experiments.train import Interval, NotFinite, train
@@ -75,15 +76,6 @@ class Results:
     effects: tuple[Effect, ...]
 
 
-class _Clock:
-    def __init__(self, minutes: float | None) -> None:
-        self.until = None if minutes is None else time.monotonic() + 60 * minutes
-
-    @property
-    def over(self) -> bool:
-        return self.until is not None and time.monotonic() > self.until
-
-
 def run(directory: str | os.PathLike[str], scale_name: str, *, minutes: float | None = None, say: Say = print) -> Results:
     """Train what is missing, as far as the time goes, and return what there is.
 
@@ -99,12 +91,10 @@ def run(directory: str | os.PathLike[str], scale_name: str, *, minutes: float | 
     from unseen.experiments.platform import prepare
 
     scale = scale_named(scale_name)
-    if minutes is not None and not minutes > 0:
-        raise UserError(f"minutes = {minutes}; give a positive number")
+    clock = Clock(scale.minutes if minutes is None else minutes)
     folder = local_path(directory)
-    _refuse_other_scale(folder, scale_name)
+    claim(folder, scale_name)
     prepare()
-    clock = _Clock(scale.minutes if minutes is None else minutes)
     tested: set[str] = set()
     for cell in cells(scale):
         if cell.task.environment not in tested and not clock.over:
@@ -123,15 +113,7 @@ def gathered(directory: str | os.PathLike[str], scale_name: str) -> Results:
     return Results(scale_name, outcomes, effects)
 
 
-def _refuse_other_scale(folder: Path, scale_name: str) -> None:
-    note = folder / "scale.txt"
-    if note.exists() and (found := note.read_text(encoding="utf-8").strip()) != scale_name:
-        raise UserError(f"{folder} holds scale {found!r}, not {scale_name!r}; choose another directory")
-    make_directory(folder)
-    write_atomic(note, f"{scale_name}\n".encode())
-
-
-def _train(folder: Path, cell: Cell, clock: _Clock, say: Say) -> None:
+def _train(folder: Path, cell: Cell, clock: Clock, say: Say) -> None:
     """Train a cell to its end, or until the time is over; a finished one is kept as curves."""
     begun = time.monotonic()
 

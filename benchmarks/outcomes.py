@@ -1,0 +1,216 @@
+"""DRQ with all nuisances, five folds and intervals, beside one fit of FQE with the same regressor, and beside EconML in one step.
+
+    python benchmarks/outcomes.py --json docs/results/speed/outcomes.json
+
+200,000 transitions of 8 numbers and 4 actions, trajectories of 5 to 39 steps, discount 0.9. `overhead_*` is the time of
+`DRQLearner.fit`, the interval of the value and those of a linear projection (trees: of a contrast), over that of `FQE.fit`; the two take
+turns, and the ratio is the median over the turns. `overhead_linear_diagnosed` counts the diagnostics and the verdict too.
+`ratio_econml` is EconML's LinearDRLearner over ours at discount 0: the same folds, the same logistic propensities and one linear outcome
+model for each arm, 200,000 rows; both must give the same effects. Memory is measured in processes of their own; the pairwise path is a
+density ratio by a network with trees on top.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.linear_model import LinearRegression
+
+from figures import arguments, conditions, peak_memory_mib, show, write
+from logged_rows import ACTIONS, FirstColumns, logged_rows
+from unseen.outcomes import FQE, DRQLearner
+
+DISCOUNT, SIZE = 0.9, 200_000
+POLICY = FirstColumns()
+
+
+class ByArm(RegressorMixin, BaseEstimator):
+    """A linear model for each arm, told by indicators in the last columns (none of them: the first arm), as EconML lays them out."""
+
+    def fit(self, x: Any, y: Any) -> ByArm:
+        arm, x = self._split(x)
+        self.models_ = [LinearRegression().fit(x[arm == a], y[arm == a]) for a in range(ACTIONS)]
+        return self
+
+    def predict(self, x: Any) -> Any:
+        arm, x = self._split(x)
+        answer = np.empty(len(x))
+        for a in np.unique(arm):
+            answer[arm == a] = self.models_[a].predict(x[arm == a])
+        return answer
+
+    def _split(self, x: Any) -> tuple[Any, Any]:
+        arm = np.asarray(x)[:, 1 - ACTIONS :] @ np.arange(1, ACTIONS)
+        return arm.astype(int), np.asarray(x)[:, : 1 - ACTIONS]
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def turns(count: int, **contestants: Callable[[], Any]) -> dict[str, np.ndarray]:
+    """Seconds of each in each turn; what is not timed comes first, once."""
+    for work in contestants.values():
+        work()
+    taken = [{name: seconds(work) for name, work in contestants.items()} for _ in range(count)]
+    return {name: np.array([turn[name] for turn in taken]) for name in contestants}
+
+
+def overheads(n: int, count: int) -> dict[str, float]:
+    """Linear and tabular."""
+    data, cells = logged_rows(n), logged_rows(n, bins=6)
+
+    def linear(diagnosed: bool = False) -> None:
+        fitted = DRQLearner(DISCOUNT).fit(data, POLICY)
+        fitted.value().interval()
+        fitted.coefficients().interval()
+        if diagnosed:
+            str(fitted.diagnostics.verdict)
+
+    def tabular() -> None:
+        fitted = DRQLearner(DISCOUNT).fit(cells, POLICY)
+        fitted.value().interval()
+        fitted.contrast(None, 1, 0).interval()
+
+    taken = turns(count, fqe=lambda: FQE(DISCOUNT).fit(data, POLICY), linear=linear, diagnosed=lambda: linear(True), tabular=tabular)
+    return {
+        "overhead_linear": float(np.median(taken["linear"] / taken["fqe"])),
+        "overhead_linear_diagnosed": float(np.median(taken["diagnosed"] / taken["fqe"])),
+        "seconds_fqe_linear": float(np.median(taken["fqe"])),
+        "seconds_linear": float(np.median(taken["linear"])),
+        "seconds_tabular": float(np.median(taken["tabular"])),
+    }
+
+
+def trees(n: int) -> dict[str, float]:
+    """One turn: minutes each."""
+    data, found = logged_rows(n), {}
+    found["fqe"] = seconds(lambda: found.update(sweeps=FQE(DISCOUNT, model="lightgbm").fit(data, POLICY).notes_["sweeps"]))
+
+    def doubly_robust() -> None:
+        fitted = DRQLearner(DISCOUNT, final="lightgbm").fit(data, POLICY)
+        fitted.value().interval()
+        fitted.contrast(None, 1, 0).interval()
+        found["fold_sweeps"] = float(np.mean([fold.nuisances.notes["sweeps"] for fold in fitted.folds_]))
+
+    found["drq"] = seconds(doubly_robust)
+    return {
+        "overhead_lightgbm": found["drq"] / found["fqe"],
+        "seconds_fqe_lightgbm": found["fqe"],
+        "sweeps_lightgbm": found["sweeps"],
+        "sweeps_lightgbm_folds": found["fold_sweeps"],
+    }
+
+
+def econml(n: int, count: int) -> dict[str, float]:
+    """Effects of arms 1 to 3 over arm 0, averaged over the rows."""
+    try:
+        from econml.dr import LinearDRLearner
+    except ModuleNotFoundError:
+        print("econml is not installed (pip install 'unseen[econml]'): not compared")
+        return {}
+    from sklearn.linear_model import LogisticRegression
+
+    data, found = logged_rows(n), {}
+
+    def ours() -> None:
+        fitted = DRQLearner(0.0).fit(data, POLICY)
+        effects = [fitted.contrast(None, a, 0) for a in range(1, ACTIONS)]
+        fitted.coefficients().interval()
+        found["fold"] = fitted.fold_[data.trajectory]
+        found["ours"] = np.array([(e.estimate, e.standard_error) for e in effects])
+
+    def theirs() -> None:
+        splits = [(np.flatnonzero(found["fold"] != k), np.flatnonzero(found["fold"] == k)) for k in range(5)]
+        propensity = LogisticRegression(solver="newton-cholesky")
+        learner = LinearDRLearner(model_propensity=propensity, model_regression=ByArm(), min_propensity=0.01, cv=splits, random_state=0)
+        learner.fit(data.rewards, data.actions, X=data.states)
+        answers = [learner.ate_inference(data.states, T0=0, T1=a) for a in range(1, ACTIONS)]
+        learner.coef__interval(1)
+        found["theirs"] = np.array([(float(e.mean_point), float(e.stderr_mean)) for e in answers])
+
+    taken = turns(count, ours=ours, theirs=theirs)
+    rows = [
+        (f"arm {a + 1} over 0", *(f"{x[a, 0]:.6f} ± {x[a, 1]:.6f}" for x in (found["ours"], found["theirs"]))) for a in range(ACTIONS - 1)
+    ]
+    show("mean effects of one step, with standard errors", ["", "ours", "EconML"], rows)
+    apart = float(np.max(np.abs(found["ours"] - found["theirs"])[:, 0] / found["ours"][:, 1]))
+    if apart > 1:
+        raise SystemExit(f"ours and EconML's effects are {apart:.2g} standard errors apart")
+    return {
+        "ratio_econml": float(np.median(taken["theirs"] / taken["ours"])),
+        "seconds_econml": float(np.median(taken["theirs"])),
+        "econml_difference_in_errors": apart,
+    }
+
+
+def alone(part: str, n: int) -> dict[str, float]:
+    """Of a process that does nothing else."""
+    data = logged_rows(n)
+    before = peak_memory_mib()
+    if part == "linear":
+
+        def work() -> None:
+            fitted = DRQLearner(DISCOUNT).fit(data, POLICY)
+            fitted.value().interval()
+            fitted.coefficients().interval()
+    else:
+        from sklearn.tree import DecisionTreeRegressor
+
+        def work() -> None:
+            learner = DRQLearner(
+                DISCOUNT, final=DecisionTreeRegressor(max_depth=4), initial_q="linear", ratio="network", folds=2, self_normalised=False
+            )
+            learner.fit(data, POLICY)
+
+    taken = seconds(work)
+    return {"seconds": taken, "peak": peak_memory_mib(), "before": before}
+
+
+def in_a_process(part: str, n: int) -> dict[str, float]:
+    answer = subprocess.run([sys.executable, __file__, "--alone", part, str(n)], check=True, capture_output=True, text=True)
+    return json.loads(answer.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--turns", type=int, default=5, help="of DRQ and FQE")
+    options = parser.parse_args()
+    if options.alone:
+        print(json.dumps(alone(options.alone[0], int(options.alone[1]))))
+        return
+    print(conditions(["numpy", "scipy", "scikit-learn", "lightgbm"]))
+    n, count = (5_000, 1) if options.quick else (SIZE, options.turns)
+    figures = overheads(n, count) | econml(n, min(count, 3)) | trees(n)
+    million = in_a_process("linear", 5 * n)
+    small, large = in_a_process("pairs", n // 4), in_a_process("pairs", n)
+    figures |= {
+        "seconds_million": million["seconds"],
+        "peak_memory_mib": million["peak"],
+        "pairwise_peak_mib_50k": small["peak"],
+        "pairwise_peak_mib_200k": large["peak"],
+        "pairwise_growth": (large["peak"] - small["peak"]) / (small["peak"]),
+        "square_mib_200k": 8.0 * n**2 / 2**20,
+    }
+    rows = [
+        ("linear, 10^6 rows", f"{million['seconds']:.1f}", f"{million['before']:,.0f}", f"{million['peak']:,.0f}"),
+        (f"pairwise, {n // 4:,} rows", f"{small['seconds']:.1f}", f"{small['before']:,.0f}", f"{small['peak']:,.0f}"),
+        (f"pairwise, {n:,} rows", f"{large['seconds']:.1f}", f"{large['before']:,.0f}", f"{large['peak']:,.0f}"),
+    ]
+    show("processes of their own", ["", "seconds", "MiB before the fit", "MiB at most"], rows)
+    write(figures, options.json)
+
+
+if __name__ == "__main__":
+    main()
