@@ -2,12 +2,11 @@
 
     python benchmarks/outcomes_accuracy.py --json docs/results/speed/outcomes_accuracy.json
 
-rMSE = sum (Q-hat - Q)^2 / sum Q^2 over the states asked and all actions. Taxi: 125 or 500 cells, all states that a policy can be in,
-40 trajectories
-(about 4,000 transitions), behaviour random with probability 0.8, discount 0.9; the linear class has the state's columns without
-interactions, and FQE is then converged in it; the saturated class is given an initial Q of 3 sweeps. Tumour: trees in both stages and
-20 sweeps, 100 trajectories, rollouts for the truth. An interval is that of the median over seeds resampled in pairs (10,000 times).
-`lost_*` counts the seeds on which DRQ was worse; they are listed. Rows are appended to --rows as they come, and a second run goes on.
+rMSE = sum (Q-hat - Q)^2 / sum Q^2 over the states asked and all actions. Taxi: all states that a policy can be in, 40 trajectories
+(about 4,000 transitions), behaviour random with probability 0.8, discount 0.9. The linear class (500 states) has the state's columns
+without interactions, and FQE is converged in it; the saturated class (125 states) is given an initial Q of 3 sweeps. Tumour: trees in
+both stages and 20 sweeps, 100 trajectories, rollouts for the truth. An interval is that of the median over seeds resampled in pairs
+(10,000 times). `lost_*` counts the seeds on which DRQ was worse; they are listed. Rows are appended to --rows as they come, and a second run goes on.
 """
 
 from __future__ import annotations

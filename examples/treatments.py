@@ -11,7 +11,7 @@ from unseen.data import check_table
 from unseen.experiments.logged import logged
 from unseen.outcomes import DRQLearner, Transitions, recommend
 
-log = logged("tumour", 1_500, seed=1, coef=4.0, epsilon_b=0.3, rollouts=2_000)
+log = logged("tumour", 1_500, seed=1, coef=4.0, epsilon_b=0.3, rollouts=100)
 log.table.drop("propensity").write_parquet("treatments.parquet")
 
 # 1. What is in the table?
@@ -59,6 +59,6 @@ print(f"\nthe rule is truly worth {known:.2f} (standard error {error:.2f})")
 rng = np.random.default_rng(0)
 states = data.decode_states(data.states)
 for name, inside in by_size.items():
-    some = states[rng.choice(np.flatnonzero(inside(states)), 60, replace=False).tolist()]
+    some = states[rng.choice(np.flatnonzero(inside(states)), 400, replace=False).tolist()]
     gain = log.truth_q(some, "both")[0] - log.truth_q(some, "none")[0]
     print(f"{name}: both instead of none truly brings {gain.mean():.2f} (standard error {gain.std(ddof=1) / len(gain) ** 0.5:.2f})")

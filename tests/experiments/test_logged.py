@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from unseen.data import Transitions
 from unseen.environments.clinical import sepsis
 from unseen.environments.tabular.toys import frozen_lake, taxi
 from unseen.errors import UserError
@@ -57,7 +58,7 @@ def test_propensities_are_the_behaviours(logs: dict[str, Any], name: str) -> Non
     decisions = log.table.filter(pl.col("action").is_not_null())
     actions = list(log.columns["actions"])
     answer = log.behaviour.probabilities(decisions if name.startswith("tumour") else decisions.select(state_names(log)))
-    p = np.stack([answer[a] for a in actions], axis=1) if isinstance(answer, dict) else answer
+    p = np.stack([answer[a] for a in actions], axis=1)
     a = np.array([actions.index(label) for label in decisions["action"]])
     np.testing.assert_allclose(p[np.arange(len(a)), a], decisions["propensity"].to_numpy(), atol=1e-9)
     z = (np.bincount(a, minlength=len(actions)) - p.sum(axis=0)) / np.sqrt(np.maximum((p * (1 - p)).sum(axis=0), 1e-9))
@@ -203,8 +204,10 @@ def test_confounding_by_size_and_its_floor() -> None:
     """At 13 cm chemo alone has sigmoid(coef / 2) (1 - sigmoid(coef / 2)), and no action less than a quarter of epsilon."""
     largest = {"log_volume": [math.log(4 / 3 * math.pi * 6.5**3)]}
     p = 1 / (1 + math.exp(-3.0))
-    np.testing.assert_allclose(BySize(6.0, 0.0).probabilities(largest), [[(1 - p) ** 2, p * (1 - p), p * (1 - p), p**2]])
-    floored = BySize(40.0, 0.2).probabilities({"log_volume": [-5.0, 0.0, 6.0]})
+    found = BySize(6.0, 0.0).probabilities(largest)
+    assert list(found) == ["none", "chemo", "radio", "both"]
+    np.testing.assert_allclose(np.concatenate(list(found.values())), [(1 - p) ** 2, p * (1 - p), p * (1 - p), p**2])
+    floored = np.stack(list(BySize(40.0, 0.2).probabilities({"log_volume": [-5.0, 0.0, 6.0]}).values()), axis=1)
     assert floored.min() >= 0.05
     np.testing.assert_allclose(floored.sum(axis=1), 1.0)
 
@@ -254,3 +257,13 @@ def test_a_state_that_does_not_exist_is_named() -> None:
         log.truth_q({"row": [0], "column": [0]}, "lft")
     with pytest.raises(UserError, match="2 actions for 1 states"):
         log.truth_q({"row": [0], "column": [0]}, ["left", "right"])
+
+
+def test_the_policy_does_not_depend_on_the_order_of_actions() -> None:
+    """Read without naming the actions, the log sorts them by the alphabet."""
+    log = logged("tumour", 30, rollouts=2)
+    columns = {name: value for name, value in log.columns.items() if name != "actions"}
+    named, sorted_ = log.transitions(), Transitions.from_table(log.table, **columns)
+    assert named.action_labels != sorted_.action_labels
+    both = [DRQLearner(0.9).fit(data, log.policy).value().estimate for data in (named, sorted_)]
+    assert both[0] == pytest.approx(both[1], rel=1e-6)

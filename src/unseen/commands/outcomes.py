@@ -351,7 +351,10 @@ def groups(data: Transitions, name: str) -> dict[str, Callable[[Any], Any]]:
     edges = np.unique(np.quantile(values, [0.0, 0.25, 0.5, 0.75, 1.0]))
     if len(edges) < 2:
         raise UserError(f"--by {name} is {edges[0]:g} everywhere; there are no groups to compare")
-    return {f"{number(low)} to {number(high)}": _between(name, float(low), float(high), bool(high == edges[-1])) for low, high in pairwise(edges)}
+    return {
+        f"{number(low)} to {number(high)}": _between(name, float(low), float(high), bool(high == edges[-1]))
+        for low, high in pairwise(edges)
+    }
 
 
 def _is(name: str, level: Any) -> Callable[[Any], Any]:

@@ -112,12 +112,12 @@ def _not_done() -> Section:
             ["fitted Q evaluation, stopped after 3 sweeps", poor.value().estimate],
             ["the same, corrected by the DRQ-learner, 95 % interval", Interval(value.estimate, *value.interval())],
         ],
-        f"{len(data):,} decisions of {data.n_trajectories:,} trajectories on Frozen Lake, 80 % of them at random; judged is another policy.",
+        f"{len(data):,} decisions of {data.n_trajectories:,} trajectories on Frozen Lake, 80 % at random; judged is another policy.",
     )
     told = Text(
-        "A log of decisions, and nothing else: no simulator, no second try. What would another policy have brought? A model of what follows "
-        "that is not good enough gives a number that is wrong, with no way to tell. Corrected by what was seen, it comes with an "
-        "interval, and with a verdict on whether the log can answer at all."
+        "A log of decisions, and nothing else: no simulator, no second try. What would another policy have brought? A model of what "
+        "follows that is not good enough gives a number that is wrong, with no way to tell. Corrected by what was seen, it comes with "
+        "an interval, and with a verdict on whether the log can answer at all."
     )
     again = Code(f"unseen outcomes simulate {LOG}\nunseen outcomes fit --help")
     return Section("The outcome of what was not done", [told, table, verdict_text(learner.diagnostics.verdict), again])

@@ -46,9 +46,9 @@ class BySize:
     coef: float
     epsilon: float
 
-    def probabilities(self, states: Any) -> Float64[np.ndarray, "n 4"]:
-        """(n, 4) from a table with the column log_volume."""
-        return self.at(_column(states, "log_volume"))
+    def probabilities(self, states: Any) -> dict[str, Float64[np.ndarray, " n"]]:
+        """(n,) of each action, from a table with the column log_volume."""
+        return by_name(self.at(_column(states, "log_volume")))
 
     def at(self, log_volume: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, "n 4"]:
         """(n, 4)."""
@@ -78,10 +78,19 @@ class ThresholdRule:
         """ln cm^3 of both diameters."""
         return np.log(tumour.volume_of(np.array([self.chemo_above, self.radio_above])))
 
-    def probabilities(self, states: Any) -> Float64[np.ndarray, "n 4"]:
-        """(n, 4) from a table with the column log_volume."""
-        best = np.eye(len(ACTIONS))[_doses(_column(states, "log_volume"), self.limits)]
+    def probabilities(self, states: Any) -> dict[str, Float64[np.ndarray, " n"]]:
+        """(n,) of each action, from a table with the column log_volume."""
+        return by_name(self.at(_column(states, "log_volume")))
+
+    def at(self, log_volume: Float64[np.ndarray, " n"]) -> Float64[np.ndarray, "n 4"]:
+        """(n, 4)."""
+        best = np.eye(len(ACTIONS))[_doses(log_volume, self.limits)]
         return (1 - self.epsilon) * best + self.epsilon / len(ACTIONS)
+
+
+def by_name(p: Float64[np.ndarray, "n 4"]) -> dict[str, Float64[np.ndarray, " n"]]:
+    """Probabilities under the actions' names: a log read without naming its actions sorts them by the alphabet."""
+    return {name: p[:, a] for a, name in enumerate(ACTIONS)}
 
 
 def _doses(log_volume: Any, limits: Any) -> Any:

@@ -173,8 +173,7 @@ class DRQLearner(Inference, Learner):
             right = p.psi.mix(phi, weight * targets).sum(axis=0)
             return solve(projection.gram(p.rows), right)
         self.scores_ = self.scores(projection)
-        right = p.rows.share @ self.scores_
-        return solve(projection.gram(p.rows), right)
+        return solve(projection.gram(p.rows), self.scores_.sum(axis=0))
 
     def _saturated(self, p: Problem, targets: Float64[np.ndarray, "n A"]) -> QModel:
         """Cell means of the pseudo-outcomes; for cells weighed by frequency, the folds' tables by their numbers of rows."""

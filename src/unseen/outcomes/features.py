@@ -69,7 +69,8 @@ class StateFeatures:
 
     def columns(self, states: Float64[np.ndarray, "m d"], *, every_level: bool = False) -> Float64[np.ndarray, "m c"]:
         """(m, c) standardised numbers, then indicators of levels (all but the first unless `every_level`)."""
-        parts = [(states.take(self.numeric, axis=1) - self.mean) / self.deviation]
+        numbers = states.take(self.numeric, axis=1) if self.levels else states
+        parts = [(numbers - self.mean) / self.deviation]
         for i, count in self.levels.items():
             parts.append((states[:, [i]] == np.arange(0 if every_level else 1, count)).astype(np.float64))
         return np.concatenate(parts, axis=1) if self.levels else parts[0]

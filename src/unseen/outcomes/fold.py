@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from unseen.outcomes.functionals import Functional
-from unseen.outcomes.linear import by_chunk, chunks
+from unseen.outcomes.linear import chunks
 from unseen.outcomes.nuisances import Nuisances, floored
 from unseen.outcomes.problem import Problem
 from unseen.outcomes.rows import Rows, quotient
@@ -78,12 +78,12 @@ class RowFold:
         assert self.nuisances.ratio is not None
         return self.local_targets() + self.nuisances.ratio.forward(self.rows.states, self.rows, self.rho * self.delta)
 
-    def scores(self, functional: Functional) -> Float64[np.ndarray, "m k"]:
-        """(m, k) sum_a u(S, a) Q1(S, a) + (local + rho omega) delta, omega from the flow (or the counted process) of the training rows."""
+    def scores(self, functional: Functional) -> Callable[[slice], Float64[np.ndarray, "c k"]]:
+        """From some of the rows to sum_a u(S, a) Q1(S, a) + (local + rho omega) delta; omega by the flow (or the counts) of the training."""
         local, weighted, onward = self.local_targets(), (self.rho * self.delta)[:, None], self._onward(functional)
-        return by_chunk(lambda part: functional.mix(self.rows.take(part), local[part]) + weighted[part] * onward(part), len(self.rows))
+        return lambda part: functional.mix(self.rows.take(part), local[part]) + weighted[part] * onward(part)
 
-    def _onward(self, functional: Functional) -> Callable[[slice], Float64[np.ndarray, "m k"]]:
+    def _onward(self, functional: Functional) -> Callable[[slice], Float64[np.ndarray, "c k"]]:
         """From some of the rows to their omega."""
         nuisances = self.nuisances
         if nuisances.table is not None:
@@ -181,10 +181,10 @@ class CellFold:
         assert self.rows.s is not None
         return self.corrected[self.rows.s]
 
-    def scores(self, functional: Functional) -> Float64[np.ndarray, "m k"]:
-        """(m, k) sum_a u(S, a) Q1(S, a) + delta {mu + pi_e mu M} / frequency of the row's cell."""
+    def scores(self, functional: Functional) -> Callable[[slice], Float64[np.ndarray, "c k"]]:
+        """From some of the rows to sum_a u(S, a) Q1(S, a) + delta {mu + pi_e mu M} / frequency of the row's cell."""
         weights = self._by_cell(cell_measure(self.problem, functional, self.visits.sum(axis=1)))
-        return functional.mix(self.rows, self.q) + weights * self.delta[:, None]
+        return lambda part: functional.mix(self.rows.take(part), self.q[part]) + weights[part] * self.delta[part, None]
 
     def start_weights(
         self, starts: Float64[np.ndarray, "q d"], share: Float64[np.ndarray, " q"], policy: Float64[np.ndarray, "q A"]

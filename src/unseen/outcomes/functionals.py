@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from unseen.outcomes.linear import ActionFeatures, by_chunk, chunks
+from unseen.outcomes.linear import ActionFeatures, chunks
 from unseen.outcomes.rows import Rows
 
 
@@ -135,13 +135,8 @@ class Projection:
 
     def fitted(self, rows: Rows, theta: Float64[np.ndarray, " k"]) -> Float64[np.ndarray, "m k"]:
         """sum_a lambda psi psi' theta."""
-        weights = self.row_weight(rows)
-
-        def some(part: slice) -> Float64[np.ndarray, "m k"]:
-            phi = self.psi.features(rows.states[part])
-            return self.psi.mix(phi, weights[part] * self.psi.values(phi, theta))
-
-        return by_chunk(some, len(rows))
+        phi = self.psi.features(rows.states)
+        return self.psi.mix(phi, self.row_weight(rows) * self.psi.values(phi, theta))
 
 
 def uniform_weight(rows: Rows) -> Float[np.ndarray, "m A"]:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
 from unseen.data.table import as_frame
 from unseen.errors import UserError
 from unseen.outcomes.estimates import Estimate
 from unseen.outcomes.functionals import Functional, Projection, Regions, StateMean, policy_weight, uniform_weight
-from unseen.outcomes.linear import solve
+from unseen.outcomes.linear import chunks, solve
 
 if TYPE_CHECKING:
     from unseen.outcomes.diagnostics import Diagnostics
     from unseen.outcomes.fold import Fold
     from unseen.outcomes.problem import Problem
+    from unseen.outcomes.rows import Rows
 
 NO_INTERVAL = (
     "Q at a single point of a continuous state space has no root-n interval; ask for a region (a function of the states that says who is "
@@ -42,9 +42,9 @@ class Inference:
     row_weight: str
     ridge: float
 
-    def scores(self, functional: Functional) -> Float64[np.ndarray, "n k"]:
-        """(n, k) sum_a u(S, a) Q1(S, a) + (local + rho omega) delta, each row with nuisances from the other folds."""
-        return self.by_row([f.scores(functional) for f in self.folds_])
+    def scores(self, functional: Functional) -> Float64[np.ndarray, "N k"]:
+        """(N, k) sum_t share_it {sum_a u(S, a) Q1(S, a) + (local + rho omega) delta}: each row with nuisances from the other folds."""
+        return np.sum([self._sums(f.rows, f.scores(functional)) for f in self.folds_], axis=0)
 
     def by_row(self, parts: Sequence[Any]) -> Any:
         """(n, ...) what the folds say about their rows, back in the order of the data."""
@@ -59,14 +59,14 @@ class Inference:
         weight = np.array([f.rows.weight.sum() for f in self.folds_])
         return weight / weight.sum()
 
-    def estimate(self, functional: Functional, scores: Float64[np.ndarray, "n k"] | None = None) -> Estimate:
+    def estimate(self, functional: Functional, scores: Float64[np.ndarray, "N k"] | None = None) -> Estimate:
         """Any functional of `unseen.outcomes.functionals`, with its interval; `scores` where they are known already."""
         check_is_fitted(self, "g_")
         rows = self.problem_.rows
         scores = self.scores(functional) if scores is None else scores
         gram = functional.gram(rows)
-        theta = solve(gram, rows.share @ scores)
-        inside = self._by_trajectory(scores - functional.fitted(rows, theta))
+        theta = solve(gram, scores.sum(axis=0))
+        inside = len(scores) * (scores - self._sums(rows, lambda part: functional.fitted(rows.take(part), theta)))
         return Estimate(functional.names, theta, solve(gram, inside.T).T, functional.label)
 
     def value(self, starts: Any = None, *, sampled: bool = False) -> Estimate:
@@ -223,9 +223,20 @@ class Inference:
 
     def _by_trajectory(self, rows: Float64[np.ndarray, "n k"]) -> Float64[np.ndarray, "N k"]:
         """xi_i = N sum_t share_it IF_it."""
+        return self.problem_.data.n_trajectories * self._sums(self.problem_.rows, lambda part: rows[part])
+
+    def _sums(self, rows: Rows, terms: Callable[[slice], Float64[np.ndarray, "m k"]]) -> Float64[np.ndarray, "N k"]:
+        """(N, k) sum_t share_it terms_it of every trajectory, share among all rows; a trajectory's rows follow each other."""
         p = self.problem_
-        count, n = p.data.n_trajectories, len(p.rows)
-        return count * (sparse.csr_array((p.rows.share, (p.rows.trajectory, np.arange(n))), shape=(count, n)) @ rows)
+        total, scale = np.zeros((p.data.n_trajectories, 1)), p.rows.weight.sum()
+        for part in chunks(len(rows)):
+            who = rows.trajectory[part]
+            first = np.flatnonzero(np.diff(who, prepend=-1))
+            some = np.add.reduceat(terms(part) * (rows.weight[part, None] / scale), first)
+            if total.shape[1] != some.shape[1]:
+                total = np.zeros((len(total), some.shape[1]))
+            total[who[first]] += some
+        return total
 
 
 def _members(region: Any, frame: Any, n: int, name: str) -> Any:

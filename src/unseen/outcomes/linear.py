@@ -167,8 +167,8 @@ class Flow:
         share, operator = rows.share, 0.0
         for part in chunks(len(rows)):
             chi, chi_next = features(rows.states[part]), features(rows.next_states[part])
-            operator = operator + (chi * share[part, None]).T @ chi
-            operator = operator - discount * (chi_next * (share * rows.alive * rho)[part, None]).T @ chi
+            onwards = chi_next * (discount * share * rows.alive * rho)[part, None]
+            operator = operator + (chi * share[part, None] - onwards).T @ chi
         return Flow(features, np.asarray(operator), discount)
 
     def from_rows(self, parts: Iterable[tuple[Rows, Float64[np.ndarray, "m k"]]]) -> Float64[np.ndarray, "q k"]:

@@ -15,6 +15,7 @@ from unseen.data import Transitions
 from unseen.experiments.logged import Logged, logged
 from unseen.experiments.reproduce.outcomes_grid import ASKED, ROLLOUTS, Setting
 from unseen.experiments.reproduce.outcomes_truth import Queries
+from unseen.outcomes.policies import as_probabilities
 
 OWN_SEED = 1_000_000  # of the log that the days asked about come from
 
@@ -62,7 +63,8 @@ class Patients:
         """Days of other patients; the truth is each patient's own, also where learners see the type only."""
         rows = self._own.table.filter(pl.col("action").is_not_null()).sample(ASKED, seed=0)
         truth = np.stack([self._own.truth_q(rows, action)[0] for action in self._own.columns["actions"]], axis=1)
-        weight: Float64[np.ndarray, "m A"] = self._own.policy.probabilities(rows)
+        labels = self._own.columns["actions"]
+        weight: Float64[np.ndarray, "m A"] = as_probabilities(self._own.policy.probabilities(rows), labels, len(rows))
         return Queries(rows, truth, weight, None)
 
     @cached_property
