@@ -11,7 +11,7 @@ from unseen.data import check_table
 from unseen.experiments.logged import logged
 from unseen.outcomes import DRQLearner, Transitions, recommend
 
-log = logged("tumour", 1_500, seed=1, coef=4.0, epsilon_b=0.3, rollouts=100)
+log = logged("tumour", 1_500, seed=1, coef=4.0, epsilon_b=0.3)
 log.table.drop("propensity").write_parquet("treatments.parquet")
 
 # 1. What is in the table?
@@ -28,7 +28,7 @@ print(check_table("treatments.parquet", **columns), "\n")
 data = Transitions.from_table("treatments.parquet", **columns)
 
 # 2. Judge a rule: treat by size, mostly.
-learner = DRQLearner(discount=0.9, behaviour="boosting").fit(data, log.policy)
+learner = DRQLearner(discount=0.9, features="splines").fit(data, log.policy)
 value = learner.value()
 print(f"the rule is worth {value.estimate:.2f}, 95 % interval {value.interval()[0]:.2f} to {value.interval()[1]:.2f}")
 print(f"verdict: {learner.diagnostics.verdict}\n")
@@ -56,9 +56,10 @@ print(advice.table())
 # 5. The truth, which only a simulator knows.
 known, error = log.truth_value()
 print(f"\nthe rule is truly worth {known:.2f} (standard error {error:.2f})")
+fewer = logged("tumour", 1, rollouts=100)  # for each of many patients
 rng = np.random.default_rng(0)
 states = data.decode_states(data.states)
 for name, inside in by_size.items():
-    some = states[rng.choice(np.flatnonzero(inside(states)), 400, replace=False).tolist()]
-    gain = log.truth_q(some, "both")[0] - log.truth_q(some, "none")[0]
+    some = states[rng.choice(np.flatnonzero(inside(states)), 200, replace=False).tolist()]
+    gain = fewer.truth_q(some, "both")[0] - fewer.truth_q(some, "none")[0]
     print(f"{name}: both instead of none truly brings {gain.mean():.2f} (standard error {gain.std(ddof=1) / len(gain) ** 0.5:.2f})")
