@@ -478,7 +478,7 @@ policy = logged({name!r}, 1{options}).policy
 def simulate(command: Simulate) -> int:
     from unseen.experiments.logged import logged
 
-    options = {name: _number(name, value) for name, value in command.options.items()}
+    options: dict[str, Any] = {name: _number(name, value) for name, value in command.options.items()}
     try:
         found = logged(command.name, command.trajectories, seed=command.seed, **options)
     except TypeError:

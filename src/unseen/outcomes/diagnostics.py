@@ -48,6 +48,8 @@ class Diagnostics:
 
     Attributes:
         trajectories, rows, dropped: sizes of the data.
+        left_out: share of decisions that were dropped although others of their kind were kept because they terminated: a selection by
+            outcome; 0 where nothing terminated.
         weights: by name: "rho", "inverse" (1 / pi_b of the action taken), "value" (of the residuals in the value).
         floored: share of rows whose behaviour probability was below the floor.
         unsupported: share of the policy's mass on actions whose behaviour probability is below the floor.
@@ -68,6 +70,7 @@ class Diagnostics:
     trajectories: int
     rows: int
     dropped: int
+    left_out: float
     weights: dict[str, Weights]
     floored: float
     unsupported: float
@@ -108,6 +111,7 @@ def diagnose(learner: Any) -> Diagnostics:
         "trajectories": p.data.n_trajectories,
         "rows": len(rows),
         "dropped": p.data.dropped,
+        "left_out": p.data.dropped / (len(rows) + p.data.dropped) if p.data.terminated.any() else 0.0,
         "weights": {"rho": uneven(rho), "inverse": uneven(inverse), "value": uneven(value_weights)},
         "floored": float(rows.share @ low),
         "unsupported": float(rows.share @ (rows.policy * (every < learner.floor)).sum(axis=1)),

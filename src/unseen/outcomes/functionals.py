@@ -7,6 +7,7 @@ has u = lambda psi. The doubly robust estimate of any of them replaces Q by its 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -130,7 +131,8 @@ class Projection:
     def gram(self, rows: Rows) -> Float64[np.ndarray, "k k"]:
         """H = E[sum_a lambda psi psi']."""
         weights = self.row_weight(rows) * rows.share[:, None]
-        h = sum(self.psi.second_moment(self.psi.features(rows.states[part]), weights[part]) for part in chunks(len(rows)))
+        parts = (self.psi.second_moment(self.psi.features(rows.states[part]), weights[part]) for part in chunks(len(rows)))
+        h: Float64[np.ndarray, "k k"] = functools.reduce(np.add, parts)
         return h + self.ridge * np.diag(h).mean() * np.eye(len(h))
 
     def fitted(self, rows: Rows, theta: Float64[np.ndarray, " k"]) -> Float64[np.ndarray, "m k"]:

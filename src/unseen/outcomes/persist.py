@@ -70,7 +70,8 @@ class _Writer:
                 return {"array": str(number)}
             return {"labels": [self.write(x) for x in value.tolist()], "text": value.dtype.kind == "T"}
         if isinstance(value, csr_array):
-            return {"sparse": [self.write(x) for x in (value.data, value.indices, value.indptr)], "shape": list(map(int, value.shape))}
+            parts: Any = value  # its shape is typed as unknown
+            return {"sparse": [self.write(x) for x in (value.data, value.indices, value.indptr)], "shape": [int(n) for n in parts.shape]}
         if isinstance(value, dict):
             return {"dict": [[self.write(k), self.write(v)] for k, v in value.items()]}
         if type(value) in (list, tuple):

@@ -106,7 +106,7 @@ def diagnostics_section(learner: Any) -> Section:
     numbers: list[list[Cell]] = [
         ["trajectories", d.trajectories],
         ["decisions used", d.rows],
-        ["decisions left out", d.dropped],
+        ["decisions left out, since what followed is not known", d.dropped],
         ["share of actions taken that were given less than the floor", d.floored],
         ["share of the policy's actions hardly ever taken", d.unsupported],
         ["share of the policy's visits where the data have nothing", _or_dash(d.uncovered)],
