@@ -6,7 +6,8 @@ rMSE = sum (Q-hat - Q)^2 / sum Q^2 over the states asked and all actions. Taxi: 
 (about 4,000 transitions), behaviour random with probability 0.8, discount 0.9. The linear class (500 states) has the state's columns
 without interactions, and FQE is converged in it; the saturated class (125 states) is given an initial Q of 3 sweeps. Tumour: trees in
 both stages and 20 sweeps, 100 trajectories, rollouts for the truth. An interval is that of the median over seeds resampled in pairs
-(10,000 times). `lost_*` counts the seeds on which DRQ was worse; they are listed. Rows are appended to --rows as they come, and a second run goes on.
+(10,000 times). `lost_*` counts the seeds on which DRQ was worse; they are listed. Rows are appended to --rows as they come, and a
+second run goes on from there.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from figures import arguments, conditions, show, write
 from unseen.experiments.logged import Logged, logged
@@ -121,6 +123,7 @@ def main() -> None:
     parser.add_argument("--only", choices=[*CONTESTS], help="one contest only")
     options = parser.parse_args()
     print(conditions(["numpy", "scipy", "scikit-learn", "lightgbm"]))
+    threadpool_limits(1)  # everything is small here: threads would only wait for each other
     kept = [json.loads(line) for line in options.rows.read_text().splitlines()] if options.rows and options.rows.is_file() else []
     done = {(row["contest"], row["seed"]): row for row in kept}
     figures, rows = {}, []

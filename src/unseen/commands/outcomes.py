@@ -18,7 +18,7 @@ from unseen.errors import UserError, unknown
 from unseen.runs.files import local_path, make_directory, write_atomic
 
 LEARNER = "learner.zip"
-EVERYBODY = "everybody"
+EVERYBODY = "all decisions"
 MOST_GROUPS = 12
 
 
@@ -50,6 +50,11 @@ class Log:
     def columns(self, table: object) -> dict[str, Any]:
         """Arguments for `Transitions.from_table`."""
         frame = as_frame(table)
+        for name in frame.columns:
+            if name not in (*self.state, *self.ignore, self.truncated, self.propensity) and not self.state and _no_state(name):
+                raise UserError(
+                    f"column {name!r} is hardly part of the state; name its role (--{_no_state(name)} {name}) or --ignore {name}"
+                )
         roles = {self.id, self.time, self.action, self.reward, self.terminated, self.truncated, self.propensity}
         names = self.state or tuple(name for name in frame.columns if name not in roles and name not in self.ignore)
         for name in self.categorical:
@@ -67,6 +72,16 @@ class Log:
             "truncated": self.truncated,
             "propensity": self.propensity,
         }
+
+
+def _no_state(name: str) -> str:
+    """The flag for a column whose name says that it is no state; "" otherwise."""
+    lowered = name.lower()
+    if lowered in ("truncated", "propensity"):
+        return lowered
+    if lowered in ("done", "died", "end", "ended"):
+        return "terminated"
+    return "ignore" if lowered.startswith("next_") else ""
 
 
 def usual(frame: Any, name: str) -> str:
@@ -215,11 +230,11 @@ def fit(command: Fit) -> int:
     _write_frame(asked.table(), folder / "estimates.parquet")
     _write_frame(asked.influence(), folder / "influence.parquet")
     _write_frame(predictions(learner), folder / "predictions.parquet")
-    learner.save(folder / LEARNER)
     print(learner.summary(command.level))
     print(asked.words())
     page = write(Page(f"What {command.policy} would bring: {command.table.name}", asked.sections()), folder / "report.html")
     print(f"report: {page}")
+    learner.save(folder / LEARNER)
     return 0
 
 
@@ -295,6 +310,7 @@ class Asked:
             if control is not None and estimate.names == (EVERYBODY,):
                 low, high = estimate.interval(self.level)
                 lines.append(f"{caption}: {estimate.estimate:.4g} ({low:.4g} to {high:.4g})")
+            lines += [f"caution: {caption}: {words}" for words in estimate.cautions]
         for name, regions in self.groups.items():
             found = self.recommended(regions)
             lines += [f"{name}{'=' if name else ''}{who}: {what}" for who, what in zip(found.names, map(str, found.labels))]
@@ -312,7 +328,9 @@ class Asked:
 
         outcomes = [(str(label), e) for label, control, e in self.estimates.values() if control is None]
         shown: dict[str, Any] = {
-            "What each action would bring everybody": stacked([e for _, e in outcomes], [name for name, _ in outcomes])
+            "What each action would bring, averaged over all logged decisions": stacked(
+                [e for _, e in outcomes], [name for name, _ in outcomes]
+            )
         }
         everybody = [(label, e) for label, control, e in self.estimates.values() if control is not None and e.names == (EVERYBODY,)]
         if everybody:
@@ -382,11 +400,12 @@ def policy_named(word: str, data: Transitions) -> Any:
         file = Path(f"{path}.py")
         if not file.is_file():
             raise UserError(f"no file {str(file)!r}; a policy file defines policy(states)")
-        found = runpy.run_path(str(file))
+        found = guarded(lambda: runpy.run_path(str(file)), str(file))
         wanted = name.removeprefix(":") or "policy"
         if wanted not in found:
             raise unknown(f"name in {file}", wanted, [n for n in found if not n.startswith("_")])
-        return found[wanted] if hasattr(found[wanted], "probabilities") else FromFunction(found[wanted])
+        ask = getattr(found[wanted], "probabilities", found[wanted])
+        return FromFunction(lambda states: guarded(lambda: ask(states), f"{file}: {wanted}(states)"))
     if word.endswith((".parquet", ".csv")):
         frame = as_frame(word)
         if "action" in frame.columns:
@@ -398,6 +417,15 @@ def policy_named(word: str, data: Transitions) -> Any:
             )
         return FromTable(frame, {label: str(label) for label in data.action_labels})
     raise UserError(f"policy {word!r} is none of uniform, always:ACTION, FILE.py[:NAME], FILE.parquet, FILE.csv")
+
+
+def guarded(call: Callable[[], Any], what: str) -> Any:
+    """A call of the user's own code; what goes wrong there is one line."""
+    try:
+        return call()
+    except Exception as error:
+        told = next(iter(str(error).splitlines()), "")
+        raise UserError(f"{what} fails with {type(error).__name__}: {told}; mend the file") from error
 
 
 def label_of(word: str, labels: Sequence[Any]) -> Any:
@@ -426,6 +454,7 @@ def warn(table: object, columns: Mapping[str, Any]) -> None:
         raise UserError(str(errors[0]).removeprefix("error: ") + more)
     for finding in found:
         print(finding)
+    print(f"state: {', '.join(columns['state'])}\n")
 
 
 def directory(path: Path) -> Path:

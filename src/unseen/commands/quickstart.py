@@ -103,7 +103,7 @@ def _not_done() -> Section:
     log = logged(LOG, 4_000)
     data, truth = log.transitions(), log.truth_value()[0]
     poor = FQE(log.discount, sweeps=3).fit(data, log.policy)
-    learner = DRQLearner(log.discount, initial_q=poor.g_).fit(data, log.policy)
+    learner = DRQLearner(log.discount, sweeps=3).fit(data, log.policy)
     value = learner.value()
     table = Table(
         ["what", "value of the policy"],

@@ -11,6 +11,7 @@ import narwhals as nw
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from unseen.data.propensities import SLACK
 from unseen.data.table import Frame, as_frame, missing
 
 FEW = 10  # an action taken less often than this says next to nothing
@@ -131,7 +132,7 @@ def check_table(
     if len(held) and np.ptp(held) == 0:
         report.add("warning", reward, f"every reward is {held[0]:g}: all policies are worth the same")
     _actions(report, frame[action], action, decision, actions)
-    _propensities(report, frame, propensity, decision)
+    _propensities(report, frame, propensity, decision, frame[action].to_list())
     _support(report, id, terminated, of_row, usable, decision, ended, following, nexts)
     return Findings(tuple(sorted(report.found, key=lambda f: f.level)))
 
@@ -190,7 +191,7 @@ def _sequences(
     rise = np.full(len(steps), 1.0)
     rise[following[rows]] = steps[following[rows]] - steps[rows]
     report.add("error", time, "the step is there twice in its trajectory; drop one of the rows", rise == 0)
-    report.add("error", time, "steps are missing before this row; renumber, fill them in, or begin a new id behind the gap", rise > 1)
+    report.add("error", time, "steps are missing before this row; renumber or fill them in", rise > 1)
     place = np.flatnonzero(usable)
     by_trajectory = place[np.argsort(of_row[place], kind="stable")]
     falls = np.zeros(len(steps), np.bool_)
@@ -240,7 +241,9 @@ def _actions(report: _Report, series: nw.Series[Any], name: str, decision: Flags
             report.add("warning", name, f"{', '.join(map(repr, rare))} was taken less than {FEW} times", rows(lambda v: v in rare))
 
 
-def _propensities(report: _Report, frame: Frame, propensity: str | Mapping[Any, str] | None, decision: Flags) -> None:
+def _propensities(
+    report: _Report, frame: Frame, propensity: str | Mapping[Any, str] | None, decision: Flags, actions: Sequence[Any]
+) -> None:
     if propensity is None:
         return
     names = [propensity] if isinstance(propensity, str) else list(propensity.values())
@@ -257,7 +260,10 @@ def _propensities(report: _Report, frame: Frame, propensity: str | Mapping[Any, 
             report.add("warning", name, f"what was done had a probability below {UNLIKELY}; its weight exceeds {1 / UNLIKELY:g}", unlikely)
     if not isinstance(propensity, str):
         total = np.sum(columns, axis=0)
-        report.add("error", names[0], "the probabilities of all actions do not add up to 1", decision & (np.abs(total - 1) > 1e-6))
+        report.add("error", names[0], "the probabilities of all actions do not add up to 1", decision & (np.abs(total - 1) > SLACK))
+        for (label, name), values in zip(propensity.items(), columns):
+            here = np.array([value == label for value in actions], np.bool_)
+            report.add("error", name, f"{label!r} was taken though its probability is 0", decision & here & (values == 0))
 
 
 def _support(

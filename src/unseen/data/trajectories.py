@@ -87,7 +87,8 @@ def _check_steps(trajectories: Trajectories, time_name: str) -> None:
             time_name, max(row, following), f"{trajectories.describe(row)} is there twice, also in row {min(row, following)}; drop one"
         )
     place = f"{trajectories.describe(following)} comes after step {trajectories.time[row]} (row {row})"
-    raise fail(time_name, following, f"gap: {place}; steps must rise by 1: renumber or fill them in, or begin a new id behind the gap")
+    advice = "renumber or fill them in (a new id behind the gap would count as another, independent trajectory)"
+    raise fail(time_name, following, f"gap: {place}; steps must rise by 1: {advice}")
 
 
 def check_endings(

@@ -41,6 +41,7 @@ class Transitions:
         action_labels: the actions as the table calls them.
         propensities: behaviour probabilities as logged: (n,) of the action taken, (n, A) of all actions, or None.
         dropped: decisions left out because they neither terminated nor have a next state.
+        dropped_of: (N,) how many of them each trajectory lost, where that is known.
     """
 
     states: Float64[np.ndarray, "n d"]
@@ -57,6 +58,7 @@ class Transitions:
     action_labels: tuple[Label, ...]
     propensities: Float64[np.ndarray, "..."] | None = None
     dropped: int = 0
+    dropped_of: Int64[np.ndarray, " N"] | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -118,7 +120,8 @@ class Transitions:
         return encode_labels(packed, self.action_labels, "action", "action")
 
     def select(self, trajectories: Sequence[int] | np.ndarray) -> Transitions:
-        """Whole trajectories by number, in this order and numbered anew; a repeated one counts as another (as the bootstrap needs)."""
+        """Whole trajectories by number, in this order and numbered anew; a repeated one counts as another trajectory, so
+        that a learner may learn from one copy and be judged on the other: a bootstrap must split the originals first."""
         chosen = np.asarray(trajectories, np.int64) if len(trajectories) == 0 else np.asarray(trajectories)
         if chosen.ndim != 1 or chosen.dtype.kind not in "iu" or np.any((chosen < 0) | (chosen >= self.n_trajectories)):
             raise UserError(f"select takes trajectory numbers from 0 to {self.n_trajectories - 1}")
@@ -139,7 +142,8 @@ class Transitions:
             schema=self.schema,
             action_labels=self.action_labels,
             propensities=None if self.propensities is None else self.propensities[keep],
-            dropped=self.dropped,
+            dropped=self.dropped if self.dropped_of is None else int(self.dropped_of[chosen].sum()),
+            dropped_of=None if self.dropped_of is None else self.dropped_of[chosen],
         )
 
     @staticmethod
@@ -220,6 +224,7 @@ class Transitions:
             action_labels=action_labels,
             propensities=None if propensities is None else propensities[rows],
             dropped=int((decision & ~keep).sum()),
+            dropped_of=np.bincount(trajectories.of_row[decision & ~keep], minlength=len(trajectories.ids)).astype(np.int64),
         )
 
     @staticmethod

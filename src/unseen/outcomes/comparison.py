@@ -36,8 +36,26 @@ class Comparison:
         others = [name for name in names if name != names[at]]
         return self.values.combined(weights, [f"{name} - {names[at]}" for name in others], "difference of values")
 
-    def p_values(self, reference: str | None = None) -> dict[str, float]:
-        """Holm-adjusted two-sided p-values of the differences."""
+    def pairs(self) -> Estimate:
+        """Differences of all pairs, whose band and adjusted p-values hold for any that are picked after looking."""
+        names, k = self.values.names, len(self.values)
+        chosen = [(i, j) for i in range(k) for j in range(k) if i < j]
+        weights = np.zeros((len(chosen), k))
+        for row, (i, j) in enumerate(chosen):
+            weights[row, i], weights[row, j] = 1.0, -1.0
+        return self.values.combined(weights, [f"{names[i]} - {names[j]}" for i, j in chosen], "difference of values")
+
+    def p_values(self, reference: str | None = None, seed: int = 0) -> dict[str, float]:
+        """Two-sided p-values of the differences, adjusted for their number.
+
+        Args:
+            reference: a policy that was named beforehand: Holm's adjustment. None: of all pairs, by their largest |t|, since whoever looks
+                at the best estimate has chosen it by the data.
+            seed: of the bootstrap.
+        """
+        if reference is None:
+            pairs = self.pairs()
+            return dict(zip(pairs.names, (float(p) for p in pairs.adjusted_p(seed=seed))))
         difference = self.differences(reference)
         return dict(zip(difference.names, holm(np.atleast_1d(difference.p_value()))))
 
@@ -88,14 +106,9 @@ def compare(learners: Mapping[str, Any], *, level: float = 0.95, starts: Any = N
             )
     both = stacked(list(values.values()), list(values))
     k = len(both)
-    pairs = [(i, j) for i in range(k) for j in range(k) if i < j]
-    weights = np.zeros((len(pairs), k))
-    for row, (i, j) in enumerate(pairs):
-        weights[row, i], weights[row, j] = 1.0, -1.0
-    difference = both.combined(weights, [f"{both.names[i]} - {both.names[j]}" for i, j in pairs])
-    low, high = difference.band(level, seed=seed)
     best = np.ones(k, np.bool_)
-    for (i, j), below, above in zip(pairs, low, high):
+    low, high = Comparison(both, best, level).pairs().band(level, seed=seed)
+    for (i, j), below, above in zip([(i, j) for i in range(k) for j in range(k) if i < j], low, high):
         if below > 0:
             best[j] = False
         if above < 0:

@@ -19,6 +19,8 @@ from unseen.outcomes.verdict import Verdict, judged
 
 TAIL = 0.05  # share of the largest weights that the tail index is taken from
 BINS = 10
+FEATURES = 30  # that the behaviour policy must balance
+QUERIES = 200  # rows of each fold at which the mass of a pairwise ratio is looked at
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Diagnostics:
 
     Attributes:
         trajectories, rows, dropped: sizes of the data.
-        left_out: share of decisions that were dropped although others of their kind were kept because they terminated: a selection by
-            outcome; 0 where nothing terminated.
+        left_out: share of decisions that were dropped since what followed is not known; 0 where all trajectories without an end were
+            cut at the same step and none terminated, so that what happened cannot have decided which.
         weights: by name: "rho", "inverse" (1 / pi_b of the action taken), "value" (of the residuals in the value).
         floored: share of rows whose behaviour probability was below the floor.
         unsupported: share of the policy's mass on actions whose behaviour probability is below the floor.
@@ -57,7 +59,13 @@ class Diagnostics:
         negative: share of the value's weights, by size, that are below zero, which no true weight is: the flow is extrapolated to states
             that the data do not reach.
         uncorrected: share of the policy's mass in cells that a fold never visits, so that nothing corrects them; 0 elsewhere.
-        calibration_error: expected calibration error of pi_b, the mean over actions; nan where it was logged.
+        calibration_error: distance (total variation) of pi_b from what was done, in bins, beyond what chance makes of it; nan where it was
+            logged, or is not used because cells are weighed by their own frequency.
+        balance: largest |E[1{A = a} f(S) / pi_b(a|S)] - E[f(S)]| over actions and features f, in standard errors by trajectory: what any
+            right pi_b makes 0, also a logged one; nan where pi_b is not used.
+        ratio: how far the mean of the pairwise ratio w is from the mass it must have, relative to it; nan where none is used.
+        capped: share of pairwise ratios that were cut; 0 where none is used.
+        given: 1 where the initial Q was given ready-made: nobody knows whether it has seen the rows it is corrected on.
         moment: largest |mean residual moment| of the flow in standard errors: E[W f(S)] against its exact value for f = 1.
         growth: of a sweep of linear fitted Q evaluation; from 1 on iteration diverges.
         contribution: largest share of a single trajectory in the squared influence of the value.
@@ -78,6 +86,10 @@ class Diagnostics:
     negative: float
     uncorrected: float
     calibration_error: float
+    balance: float
+    ratio: float
+    capped: float
+    given: float
     moment: float
     growth: float
     contribution: float
@@ -99,7 +111,8 @@ def diagnose(learner: Any) -> Diagnostics:
     low = taken < learner.floor
     inverse = 1 / np.maximum(taken, learner.floor)
     rho = rows.taken * inverse
-    share = np.full(len(p.starts), 1 / len(p.starts))
+    share = p.start_share
+    by_cell = all(isinstance(f, CellFold) for f in learner.folds_)
     value_weights = learner.by_row([f.start_weights(p.starts, share, p.start_policy) for f in learner.folds_])
     delta = learner.by_row([f.delta for f in learner.folds_])
     value = learner.value()
@@ -111,16 +124,20 @@ def diagnose(learner: Any) -> Diagnostics:
         "trajectories": p.data.n_trajectories,
         "rows": len(rows),
         "dropped": p.data.dropped,
-        "left_out": p.data.dropped / (len(rows) + p.data.dropped) if p.data.terminated.any() else 0.0,
+        "left_out": _left_out(p.data),
         "weights": {"rho": uneven(rho), "inverse": uneven(inverse), "value": uneven(value_weights)},
-        "floored": float(rows.share @ low),
-        "unsupported": float(rows.share @ (rows.policy * (every < learner.floor)).sum(axis=1)),
+        "floored": float("nan") if by_cell else float(rows.share @ low),
+        "unsupported": float("nan") if by_cell else float(rows.share @ (rows.policy * (every < learner.floor)).sum(axis=1)),
         "uncovered": _uncovered(learner),
         "negative": float(np.maximum(-value_weights, 0).sum() / max(np.abs(value_weights).sum(), 1e-300)),
         "uncorrected": _uncorrected(learner),
-        "calibration_error": float("nan") if _logged(learner) else calibration_error(every, rows.actions),
-        "moment": _moment(learner, value_weights),
-        "growth": max((f.nuisances.notes.get("growth", 0.0) for f in learner.folds_), default=0.0),
+        "calibration_error": float("nan") if by_cell or _logged(learner) else calibration_error(every, rows.actions),
+        "balance": float("nan") if by_cell else _balance(learner, inverse),
+        "ratio": _ratio(learner),
+        "capped": max((getattr(f.nuisances.ratio, "capped", 0.0) for f in learner.folds_), default=0.0),
+        "given": float(hasattr(learner.initial_q, "values")),
+        "moment": float("nan") if by_cell else _moment(learner, value_weights),
+        "growth": _growth(learner),
         "contribution": float(squares.max() / max(squares.sum(), 1e-300)),
         "correction": abs(correction) / max(float(value.standard_error), 1e-300) if np.ptp(value_weights * delta) > 0 else 0.0,
         "fits": _fits(learner, every, taken, delta),
@@ -145,14 +162,62 @@ def uneven(u: Float64[np.ndarray, " n"]) -> Weights:
 
 
 def calibration_error(p: Float64[np.ndarray, "n A"], actions: Any) -> float:
-    """Mean over actions of the mean |share taken - mean probability| in ten bins of equal size."""
+    """Half the sum over actions of the mean |share taken - mean probability| in ten bins of equal size, less what chance makes of it."""
     errors = []
     for a in range(p.shape[1]):
         order = np.argsort(p[:, a], kind="stable")
         for part in np.array_split(order, BINS):
             if len(part):
-                errors.append(abs(float((actions[part] == a).mean() - p[part, a].mean())) * len(part) / len(p) / p.shape[1])
+                by_chance = np.sqrt(2 / np.pi * float((p[part, a] * (1 - p[part, a])).mean()) / len(part))
+                apart = abs(float((actions[part] == a).mean() - p[part, a].mean()))
+                errors.append(max(0.0, apart - by_chance) * len(part) / len(p) / 2)
     return float(sum(errors))
+
+
+def _left_out(data: Any) -> float:
+    """Share of decisions dropped; 0 where recording stopped for all at the same step."""
+    if data.dropped == 0:
+        return 0.0
+    last = np.zeros(data.n_trajectories, np.int64)
+    np.maximum.at(last, data.trajectory, data.time)
+    used = np.bincount(data.trajectory, minlength=data.n_trajectories) > 0
+    if used.all() and not data.terminated.any() and len(np.unique(last)) == 1:
+        return 0.0
+    return data.dropped / (len(data) + data.dropped)
+
+
+def _growth(learner: Any) -> float:
+    """Of a sweep of linear fitted Q evaluation; without a discount nothing may grow at all."""
+    found = max((f.nuisances.notes.get("growth", 0.0) for f in learner.folds_), default=0.0)
+    return float("inf") if learner.discount == 1 and found >= 1 else found
+
+
+def _balance(learner: Any, inverse: Float64[np.ndarray, " n"]) -> float:
+    """max over a and f of |mean (1{A = a} / pi_b - 1) f(S)| in standard errors, f the first features."""
+    p, rows = learner.problem_, learner.problem_.rows
+    count = p.data.n_trajectories
+    f = p.features(rows.states)[:, :FEATURES]
+    largest = 0.0
+    for a in np.flatnonzero(np.bincount(rows.actions, minlength=rows.n_actions)):
+        terms = (rows.share * ((rows.actions == a) * inverse - 1))[:, None] * f
+        mean = terms.sum(axis=0)
+        by_trajectory = np.stack([np.bincount(rows.trajectory, column, count) for column in terms.T], axis=1)
+        error = np.sqrt((by_trajectory**2).sum(axis=0))
+        largest = max(largest, float(quotient(np.abs(mean), error).max()))
+    return largest
+
+
+def _ratio(learner: Any) -> float:
+    """Mean of |E_j[w(S_j|s, a)] - m(s, a)| / m(s, a) over some of the rows, with nuisances that did not see them."""
+    p, apart = learner.problem_, []
+    for fold in learner.folds_:
+        ratio = fold.nuisances.ratio
+        if isinstance(fold, RowFold) and ratio is not None and len(fold.rows):
+            some = fold.rows.take(np.arange(min(len(fold.rows), QUERIES)))
+            mass = expected_mass(p, p.rows)(some.states)
+            mean = ratio.forward(some.states, fold.rows, np.ones(len(fold.rows)))
+            apart.append(float(np.mean(np.abs(mean - mass)) / max(float(np.mean(mass)), 1e-12)))
+    return float(np.mean(apart)) if apart else float("nan")
 
 
 def _behaviour(fold: Any) -> Any:

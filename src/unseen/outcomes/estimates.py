@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
+from scipy.linalg import block_diag
 
 from unseen.errors import UserError
 from unseen.outcomes.rows import quotient
@@ -27,6 +28,8 @@ class Estimate:
         influence: (N, k) xi, with mean 0 up to rounding.
         label: what is estimated, in words; a projection says that it is one.
         extra: (k, k) variance that does not come from the trajectories (starts sampled apart), or None.
+        data: a fingerprint of the data, discount and weights it is from; 0: not known. Only estimates from the same have differences.
+        cautions: where the data hardly say anything about a number, in words.
 
     Source: specification, 11.1.
     """
@@ -36,11 +39,14 @@ class Estimate:
     influence: Float64[np.ndarray, "N k"]
     label: str = ""
     extra: Float64[np.ndarray, "k k"] | None = None
+    data: int = 0
+    cautions: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         low, high = (np.atleast_1d(end) for end in self.interval())
         lines = [f"{name}: {v:.4g}, 95 % interval {a:.4g} to {b:.4g}" for name, v, a, b in zip(self.names, self.value, low, high)]
-        return "\n".join(([self.label] if self.label else []) + lines[:20] + ([f"... {len(lines) - 20} more"] if len(lines) > 20 else []))
+        shown = lines[:20] + ([f"... {len(lines) - 20} more"] if len(lines) > 20 else [])
+        return "\n".join(([self.label] if self.label else []) + shown + [f"caution: {words}" for words in self.cautions])
 
     def __len__(self) -> int:
         return len(self.value)
@@ -85,7 +91,20 @@ class Estimate:
         return self.value - half, self.value + half
 
     def critical(self, level: float = 0.95, draws: int = DRAWS, seed: int = 0) -> float:
-        """The quantile of max_k |t_k| that `band` uses."""
+        """The quantile of max_k |t_k| that `band` uses; its tail probability is looked up in Student's t with N - 1 degrees of freedom."""
+        from scipy.stats import norm, t
+
+        normal = float(np.quantile(self._largest(draws, seed), _level(level)))
+        return float(t.isf(norm.sf(normal), max(len(self.influence) - 1, 1)))
+
+    def adjusted_p(self, draws: int = DRAWS, seed: int = 0) -> Float64[np.ndarray, " k"]:
+        """(k,) two-sided p-values of 0 that hold for all k numbers at once, however many and however chosen among them."""
+        observed = np.abs(quotient(self.value, self.deviations))
+        largest = self._largest(draws, seed)
+        return (1 + (largest[:, None] >= observed).sum(axis=0)) / (draws + 1)
+
+    def _largest(self, draws: int, seed: int) -> Float64[np.ndarray, " d"]:
+        """Draws of max_k |t_k| under the multiplier bootstrap."""
         rng, error = np.random.default_rng(seed), self.deviations
         scaled = quotient(self.influence, error) / len(self.influence)
         largest = np.empty(draws)
@@ -96,7 +115,7 @@ class Estimate:
                 root = np.linalg.cholesky(self.extra + 1e-300 * np.eye(len(error)))
                 t = t + quotient(rng.standard_normal((count, len(error))) @ root.T, error)
             largest[i : i + count] = np.abs(t).max(axis=1)
-        return float(np.quantile(largest, _level(level)))
+        return largest
 
     def p_value(self, null: float = 0.0) -> Any:
         """(k,) two-sided p-values of being equal to `null`."""
@@ -110,7 +129,8 @@ class Estimate:
     def combined(self, weights: Float64[np.ndarray, "m k"], names: Sequence[str], label: str = "") -> Estimate:
         """Linear combinations of the numbers, with their common covariance."""
         extra = None if self.extra is None else weights @ self.extra @ weights.T
-        return Estimate(tuple(names), weights @ self.value, self.influence @ weights.T, label or self.label, extra)
+        moved = weights @ self.value, self.influence @ weights.T
+        return Estimate(tuple(names), *moved, label or self.label, extra, self.data, self.cautions)
 
     def __sub__(self, other: Estimate) -> Estimate:
         """The difference of two estimates from the same trajectories, number by number, with their paired covariance."""
@@ -119,9 +139,11 @@ class Estimate:
                 f"estimates of {self.influence.shape[1]} numbers from {len(self.influence)} trajectories and of {other.influence.shape[1]} "
                 f"from {len(other.influence)} have no paired difference; fit both on the same data"
             )
+        _same_data([self, other])
         names = tuple(a if a == b else f"{a} - {b}" for a, b in zip(self.names, other.names))
         extra = None if self.extra is None and other.extra is None else _or_zero(self) + _or_zero(other)
-        return Estimate(names, self.value - other.value, self.influence - other.influence, "difference", extra)
+        cautions = tuple(dict.fromkeys(self.cautions + other.cautions))
+        return Estimate(names, self.value - other.value, self.influence - other.influence, "difference", extra, self.data, cautions)
 
     def table(self, level: float = 0.95) -> Any:
         """A polars frame: name, estimate, standard error, ends of the interval and of the band."""
@@ -147,8 +169,16 @@ def stacked(estimates: Sequence[Estimate], names: Sequence[str]) -> Estimate:
     first = estimates[0]
     if any(len(e.influence) != len(first.influence) for e in estimates):
         raise UserError("estimates from different numbers of trajectories cannot be compared pairwise; fit all on the same data")
+    _same_data(estimates)
     influence = np.concatenate([e.influence for e in estimates], axis=1)
-    return Estimate(tuple(names), np.concatenate([e.value for e in estimates]), influence, first.label)
+    extra = None if all(e.extra is None for e in estimates) else block_diag(*(_or_zero(e) for e in estimates))
+    cautions = tuple(dict.fromkeys(words for e in estimates for words in e.cautions))
+    return Estimate(tuple(names), np.concatenate([e.value for e in estimates]), influence, first.label, extra, first.data, cautions)
+
+
+def _same_data(estimates: Sequence[Estimate]) -> None:
+    if len({e.data for e in estimates if e.data}) > 1:
+        raise UserError("these estimates are from different data, discounts or weights and have no paired difference; fit all on the same")
 
 
 def _or_zero(e: Estimate) -> Float64[np.ndarray, "k k"]:

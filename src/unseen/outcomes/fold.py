@@ -79,7 +79,7 @@ class RowFold:
         return self.local_targets() + self.nuisances.ratio.forward(self.rows.states, self.rows, self.rho * self.delta)
 
     def scores(self, functional: Functional) -> Callable[[slice], Float64[np.ndarray, "c k"]]:
-        """From some of the rows to sum_a u(S, a) Q1(S, a) + (local + rho omega) delta; omega by the flow (or the counts) of the training."""
+        """From some of the rows to sum_a u(S, a) Q1(S, a) + (local + rho omega) delta; omega by the flow or counts of the training."""
         local, weighted, onward = self.local_targets(), (self.rho * self.delta)[:, None], self._onward(functional)
         return lambda part: functional.mix(self.rows.take(part), local[part]) + weighted[part] * onward(part)
 

@@ -13,7 +13,7 @@ from unseen.errors import UserError, unknown
 from unseen.outcomes.estimates import Estimate
 from unseen.outcomes.nuisances import FirstStage, fit_behaviour, floored
 from unseen.outcomes.problem import problem
-from unseen.outcomes.returns import cumulative, positions
+from unseen.outcomes.returns import cumulative, positions, require_whole
 from unseen.outcomes.rows import quotient
 
 METHODS = ("trajectory", "per-decision", "weighted", "weighted-per-decision")
@@ -63,6 +63,7 @@ class ImportanceSampling(BaseEstimator):
             raise UserError("importance sampling weighs trajectories by itself; leave sample_weight out")
         p = problem(data, policy, self.discount, features=self.features, seed=self.random_state)
         rows = p.rows
+        require_whole(p)
         first = FirstStage(behaviour=self.behaviour, calibration=self.calibration, floor=self.floor)
         taken, self.floored_ = floored(fit_behaviour(p, rows, first, self.random_state)(rows), rows, self.floor)
         with np.errstate(divide="ignore"):
@@ -104,9 +105,8 @@ class ImportanceSampling(BaseEstimator):
             raise UserError("every cumulative weight is 0 from some step on: no trajectory follows the policy so far")
         step = product.mean(axis=0) / mean_w
         influence = (product - step * w if weighted else product - step) / mean_w
-        return Estimate(
-            ("value",), np.array([float(step.sum())]), influence.sum(axis=1, keepdims=True), f"value, importance sampling ({self.method})"
-        )
+        label = f"value, importance sampling ({self.method})"
+        return Estimate(("value",), np.array([float(step.sum())]), influence.sum(axis=1, keepdims=True), label, data=p.fingerprint)
 
     def predict(self, states: Any, actions: Any = None) -> Any:
         """Not available.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from unseen.outcomes.problem import Problem
     from unseen.outcomes.rows import Rows
 
+FEW = 4  # rows of an action in a region for each fold, below which its interval is not to be trusted
 NO_INTERVAL = (
     "Q at a single point of a continuous state space has no root-n interval; ask for a region (a function of the states that says who is "
     "in, or a mapping of names to such functions), for the linear projection (final='linear'), or for counted states"
@@ -67,7 +69,7 @@ class Inference:
         gram = functional.gram(rows)
         theta = solve(gram, scores.sum(axis=0))
         inside = len(scores) * (scores - self._sums(rows, lambda part: functional.fitted(rows.take(part), theta)))
-        return Estimate(functional.names, theta, solve(gram, inside.T).T, functional.label)
+        return Estimate(functional.names, theta, solve(gram, inside.T).T, functional.label, data=self.problem_.fingerprint)
 
     def value(self, starts: Any = None, *, sampled: bool = False) -> Estimate:
         """V = E[v(S_0)]: what the policy is worth, begun where trajectories begin.
@@ -98,14 +100,15 @@ class Inference:
         mean = float(plug_in.mean() + p.rows.share @ terms)
         extra = np.array([[plug_in.var(ddof=1) / len(states)]]) if sampled and len(states) > 1 else None
         influence = self._by_trajectory((terms - p.rows.share @ terms)[:, None])
-        return Estimate(("value",), np.array([mean]), influence, "value from the given first states", extra)
+        return Estimate(("value",), np.array([mean]), influence, "value from the given first states", extra, p.fingerprint)
 
     def contrast(self, states: Any, treat: Any, control: Any) -> Estimate:
         """E[Q(S, treat) - Q(S, control) | S in a region], for a counted state, or by projection.
 
         Args:
-            states: a function from a dataframe of states to who is in the region; a mapping from names to such functions; None for
-                everybody; or a table of states, where states are counted or `final="linear"` (labelled as a projection).
+            states: a function from a dataframe of states to who is in the region; a mapping from names to such functions; None for all
+                decisions that were logged, each counting once; or a table of states, where states are counted or `final="linear"`
+                (labelled as a projection).
             treat, control: action labels.
 
         Raises:
@@ -131,7 +134,9 @@ class Inference:
 
     def projection(self) -> Projection:
         """The functional that `coefficients` and a linear second stage estimate."""
-        return Projection(self.problem_.psi, self.lambda_, self.ridge, tuple(map(str, self.problem_.data.action_labels)))
+        labels = tuple(map(str, self.problem_.data.action_labels))
+        said = "linear projection of Q" if self.ridge == 0 else "ridge projection of Q, shrunk towards 0"
+        return Projection(self.problem_.psi, self.lambda_, self.ridge, labels, said)
 
     @property
     def lambda_(self) -> Any:
@@ -151,26 +156,28 @@ class Inference:
 
     def _value_from_data(self) -> Estimate:
         p = self.problem_
-        share = np.full(len(p.starts), 1 / len(p.starts))
+        share = p.start_share
         terms = self.by_row([f.start_weights(p.starts, share, p.start_policy) * f.delta for f in self.folds_])
         v = np.empty(len(p.starts))
         for k, fold in enumerate(self.folds_):
             mine = self.fold_ == k
             v[mine] = (p.start_policy[mine] * fold.nuisances.q.values(p.starts[mine])).sum(axis=1)
         correction = float(p.rows.share @ terms)
-        influence = (v - v.mean())[:, None] + self._by_trajectory((terms - correction)[:, None])
-        return Estimate(("value",), np.array([v.mean() + correction]), influence, "value from the data's first states")
+        mean = float(share @ v)
+        influence = (len(v) * share * (v - mean))[:, None] + self._by_trajectory((terms - correction)[:, None])
+        return Estimate(("value",), np.array([mean + correction]), influence, "value from the data's first states", data=p.fingerprint)
 
     def _by_state(self, states: Any, coefficients: Float64[np.ndarray, " A"], label: str) -> Estimate:
         check_is_fitted(self, "g_")
         p = self.problem_
         self._require_weight(coefficients)
         if states is None:
-            states = {"everybody": lambda frame: np.ones(len(as_frame(frame)), np.bool_)}
+            states = {"all decisions": lambda frame: np.ones(len(as_frame(frame)), np.bool_)}
         if callable(states):
             states = {getattr(states, "__name__", "region").replace("<lambda>", "region"): states}
         if isinstance(states, dict) and states and all(callable(f) for f in states.values()):
-            return self.estimate(self._regions(states, coefficients, label))
+            regions = self._regions(states, coefficients, label)
+            return replace(self.estimate(regions), cautions=self._cautions(regions.members(p.rows), coefficients, regions.names))
         encoded = self._encoded(states)  # type: ignore[attr-defined]
         names = tuple(_described(p.data.decode_states(encoded)))
         if p.cells is not None:
@@ -183,7 +190,7 @@ class Inference:
                 )
             self._require_cells(s, coefficients, names)
             regions = Regions(lambda rows: rows.s[:, None] == s, np.tile(coefficients[:, None], (1, len(s))), names, label)
-            return self.estimate(regions)
+            return replace(self.estimate(regions), cautions=self._cautions(regions.members(p.rows), coefficients, names))
         if isinstance(self.final, str) and self.final in ("auto", "linear"):
             theta = self.coefficients()
             phi = p.features(encoded)
@@ -203,6 +210,33 @@ class Inference:
             if size == 0:
                 raise UserError(f"region {name!r} holds no row of the data; widen it")
         return Regions(inside, np.tile(coefficients[:, None], (1, len(regions))), tuple(regions), label)
+
+    def _cautions(
+        self, members: Float64[np.ndarray, "n k"], coefficients: Float64[np.ndarray, " A"], names: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """What an estimate says little about: actions hardly ever taken there, and mass of states where they never were.
+
+        Raises:
+            UserError: an action that was never taken in a region.
+        """
+        p, found = self.problem_, []
+        of_row = self.fold_[p.rows.trajectory]
+        for a in np.flatnonzero(coefficients):
+            label, taken = p.data.action_labels[a], p.rows.actions == a
+            unseen = np.zeros(len(p.rows))
+            if p.cells is not None:
+                unseen = (p.counts(p.rows).visits[p.rows.s, a] == 0).astype(np.float64)
+            for name, inside in zip(names, members.T):
+                count = int((inside * taken).sum())
+                least = min(int((inside * taken * (of_row == k)).sum()) for k in range(len(self.folds_)))
+                if count == 0:
+                    raise UserError(f"action {label!r} was never taken in {name!r}; nothing is known about it there: widen the region")
+                if least == 0 or count < FEW * len(self.folds_):
+                    found.append(f"{name}: {label} was taken {count} times, too few for its interval to be trusted")
+                share = float(inside @ unseen / inside.sum())
+                if share > 0:
+                    found.append(f"{name}: in {share:.1%} of its decisions {label} was never taken in the state; other actions stand in")
+        return tuple(found)
 
     def _require_weight(self, coefficients: Float64[np.ndarray, " A"]) -> None:
         """With row_weight='policy' nothing is fitted for actions that the policy never takes."""

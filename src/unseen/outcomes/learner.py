@@ -108,7 +108,8 @@ class Learner(BaseEstimator):
         check_is_fitted(self, "g_")
         p = self.problem_
         v = (p.start_policy * self.g_.values(p.starts)).sum(axis=1) if starts is None else self.predict_value(starts)
-        return PlugIn(np.array([float(np.mean(v))]), ("value",), type(self).__name__)
+        mean = float(p.start_share @ v) if starts is None else float(np.mean(v))
+        return PlugIn(np.array([mean]), ("value",), type(self).__name__)
 
     def contrast(self, states: Any, treat: Any, control: Any) -> Any:
         """Q(s, treat) - Q(s, control) for every state of a table."""

@@ -255,9 +255,45 @@ def expected_mass(p: Problem, rows: Rows) -> Any:
     if p.cells is not None:
         cells, table = p.cells, Table.from_counts(p.counts(rows), p.policy_table, p.discount)
         counted = table.successor_mean(np.ones(len(cells)))
-        everywhere = np.concatenate([counted, counted.mean(axis=0, keepdims=True)])  # the last row is for states never seen
-        return lambda states: np.maximum(everywhere[cells.of(states)], 1e-3)
+        return CountedMass(cells, np.concatenate([counted, counted.mean(axis=0, keepdims=True)]))
     alive = replace(rows, rewards=p.discount * rows.alive)
     mass = LinearQ(p.psi, BellmanMoments.of(p.psi, alive).theta(p.discount))
     most = p.discount / (1 - p.discount) if p.discount < 1 else np.inf
-    return lambda states: np.clip(mass.values(states), 1e-3, most)
+    return LinearMass(mass, most)
+
+
+LEAST = 1e-3  # mass below which a ratio is not rescaled
+
+
+@dataclass(frozen=True, eq=False)
+class CountedMass:
+    """m(s, a) from counts.
+
+    Attributes:
+        cells: numbers of the states.
+        table: (S + 1, A); the last row is for states never seen.
+    """
+
+    cells: Cells
+    table: Float64[np.ndarray, "T A"]
+
+    def __call__(self, states: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "m A"]:
+        """(m, A)."""
+        return np.maximum(self.table[self.cells.of(states)], LEAST)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMass:
+    """m(s, a) by a linear model, within what is possible.
+
+    Attributes:
+        model: of the mass.
+        most: gamma / (1 - gamma).
+    """
+
+    model: LinearQ
+    most: float
+
+    def __call__(self, states: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "m A"]:
+        """(m, A)."""
+        return np.clip(self.model.values(states), LEAST, self.most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,7 +15,7 @@ from unseen.errors import UserError
 from unseen.outcomes.features import StateFeatures
 from unseen.outcomes.linear import ActionFeatures
 from unseen.outcomes.policies import PolicyAt, at_states, evaluated
-from unseen.outcomes.rows import Rows, query_rows, rows_of
+from unseen.outcomes.rows import Rows, query_rows, quotient, rows_of
 from unseen.outcomes.tables import Cells, Counts, policy_table
 
 MOST_STATES = 2_000  # observed states that are still counted by default
@@ -54,6 +55,24 @@ class Problem:
     def actions(self) -> int:
         """A."""
         return self.data.n_actions
+
+    @cached_property
+    def start_share(self) -> Float64[np.ndarray, " N"]:
+        """(N,) each trajectory's share among the starts: the mean weight of its rows, over all."""
+        count = self.data.n_trajectories
+        rows = np.bincount(self.rows.trajectory, minlength=count)
+        mean = quotient(np.bincount(self.rows.trajectory, self.rows.weight, count), rows, float(self.rows.weight.mean()))
+        return mean / mean.sum()
+
+    @cached_property
+    def fingerprint(self) -> int:
+        """Of data, discount and weights: estimates with another one have no paired difference."""
+        d = self.data
+        parts = (d.states, d.actions, d.rewards, d.trajectory, self.rows.weight, np.array([self.discount]))
+        found = 0
+        for part in parts:
+            found = zlib.crc32(np.ascontiguousarray(part).tobytes(), found)
+        return found or 1
 
     @cached_property
     def start_s(self) -> Int64[np.ndarray, " N"]:

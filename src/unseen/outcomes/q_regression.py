@@ -11,7 +11,7 @@ from unseen.outcomes.learner import Learner
 from unseen.outcomes.linear import LinearQ, chunks, solve
 from unseen.outcomes.nuisances import FirstStage, TableQ, fit_behaviour, floored
 from unseen.outcomes.regression import fit_q, regressor
-from unseen.outcomes.returns import cumulative, positions, weighted_returns
+from unseen.outcomes.returns import cumulative, positions, require_whole, weighted_returns
 from unseen.outcomes.rows import quotient
 
 
@@ -61,6 +61,7 @@ class QRegression(Learner):
             raise unknown("row_weight", str(self.row_weight), ("none", "cumulative"))
         tabular = isinstance(self.model, str) and self.model == "tabular"
         p = self._problem(data, policy, sample_weight, True if tabular else None)
+        require_whole(p)
         rows, first = p.rows, FirstStage(behaviour=self.behaviour, calibration=self.calibration, floor=self.floor)
         taken, self.floored_ = floored(fit_behaviour(p, rows, first, self.random_state)(rows), rows, self.floor)
         rho = rows.taken / taken

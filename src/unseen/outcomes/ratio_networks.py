@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,24 @@ def successor_density(
         rate = RATE * (1 - update / updates)
         model.network.update(model.network.gradients(layers, slope[:, None]), rate)
         target.follow(model.network, FOLLOW)
-    return lambda queries, states: discount * model.pairs(queries, states)
+    return Scaled(model, discount)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """gamma times a network of pairs.
+
+    Attributes:
+        model: of the successor density.
+        discount: gamma.
+    """
+
+    model: PairNetwork
+    discount: float
+
+    def __call__(self, queries: Float64[np.ndarray, "q d"], states: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "q A m"]:
+        """(q, A, m)."""
+        return self.discount * self.model.pairs(queries, states)
 
 
 def kernel_minimax(

@@ -203,7 +203,7 @@ def _some(learner: Any, states: Any, keep: Any, treat: Any, control: Any, m: int
         names = tuple(str(i) for i in range(m))
     value, influence = np.full(m, np.nan), np.zeros((len(inner.influence), m))
     value[keep], influence[:, keep] = inner.value, inner.influence
-    return Estimate(names, value, influence, inner.label)
+    return Estimate(names, value, influence, inner.label, data=inner.data, cautions=inner.cautions)
 
 
 def _gain(contrasts: Any, bounds: Any, i: int, j: int, r: int) -> tuple[float, float]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float64, Int64
+
+from unseen.errors import UserError
 
 
 def weighted_returns(
@@ -31,6 +35,22 @@ def positions(trajectory: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     """(n,) number of each row within its trajectory, from 0."""
     begin = np.flatnonzero(np.append(True, trajectory[1:] != trajectory[:-1]))
     return np.arange(len(trajectory)) - np.repeat(begin, np.diff(np.append(begin, len(trajectory))))
+
+
+def require_whole(p: Any) -> None:
+    """Products of ratios and discounts need every step of a trajectory.
+
+    Raises:
+        UserError: a trajectory that lacks a decision between two others, which was left out since its next state was not known.
+    """
+    same = p.data.trajectory[1:] == p.data.trajectory[:-1]
+    holes = same & (np.diff(p.data.time) != 1)
+    if holes.any():
+        row = int(np.argmax(holes))
+        which, step = p.data.ids[p.data.trajectory[row]], int(p.data.time[row]) + 1
+        raise UserError(
+            f"{which!r} lacks step {step} (its next state is missing), and whole histories are weighed: fill it in or drop the id"
+        )
 
 
 def cumulative(log_factors: Float64[np.ndarray, " n"], trajectory: Int64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:

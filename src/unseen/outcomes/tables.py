@@ -163,7 +163,11 @@ class Table:
     @cached_property
     def _solver(self) -> Any:
         states = self.visits.shape[0]
-        return splu(sparse.csc_array(sparse.eye_array(states) - self.discount * (self.step @ self.transition)))
+        matrix = sparse.csc_array(sparse.eye_array(states) - self.discount * (self.step @ self.transition))
+        try:
+            return splu(matrix)
+        except RuntimeError:  # exactly singular: visits go on for ever
+            raise UserError("under this policy some states are never left, so a discount of 1 adds up for ever; use one below 1") from None
 
     def propagate(self, reward: Float64[np.ndarray, "S A"]) -> Float64[np.ndarray, "S A"]:
         """r + gamma P v, v = (I - gamma P_pi)^-1 r_pi: Q of any reward under the policy; G r in the specification's notation."""

@@ -15,7 +15,7 @@ class Verdict:
     """May the estimates be trusted?
 
     Attributes:
-        colour: "green": intervals can be expected to hold; "amber": with care; "red": no.
+        colour: "green": nothing was found against them; "amber": with care; "red": no. Thresholds are proposed, not calibrated.
         reasons: in words, the worst first; empty when green.
     """
 

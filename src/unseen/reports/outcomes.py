@@ -22,7 +22,7 @@ from unseen.reports.text import interval, number, plain
 
 _KIND = {"green": "good", "amber": "verdict", "red": "poor"}
 _MEANS = {
-    "green": "Nothing was found that speaks against these intervals.",
+    "green": "None of the checks below speaks against these intervals.",
     "amber": "Take these intervals with care.",
     "red": "Do not trust these estimates.",
 }
@@ -70,11 +70,12 @@ def estimate_blocks(estimate: Estimate, caption: str, level: float, x_label: str
         for row in table.iter_rows(named=True)
     ]
     shown = Table(("who", f"estimate [{100 * level:g} %]", "standard error", "all at once: from", "to"), rows, caption)
+    told: list[Block] = [Text(f"Caution: {words}.", "poor") for words in estimate.cautions]
     if not 1 < len(estimate) <= MOST_BARS:
-        return [shown]
+        return [shown, *told]
     said = "; ".join(f"{row[0]}: {number(row[1].estimate)}" for row in rows if isinstance(row[1], Interval))
     note = f"{caption}. Thick: {100 * level:g} % intervals, each by itself; thin: all at once."
-    return [Figure(forest(estimate, level, x_label), note, f"Estimates with intervals. {said}."), Details("In numbers", [shown])]
+    return [Figure(forest(estimate, level, x_label), note, f"Estimates with intervals. {said}."), *told, Details("In numbers", [shown])]
 
 
 def forest(estimate: Estimate, level: float, x_label: str) -> Drawing:
@@ -107,12 +108,15 @@ def diagnostics_section(learner: Any) -> Section:
         ["trajectories", d.trajectories],
         ["decisions used", d.rows],
         ["decisions left out, since what followed is not known", d.dropped],
-        ["share of actions taken that were given less than the floor", d.floored],
-        ["share of the policy's actions hardly ever taken", d.unsupported],
+        ["share of actions taken that were given less than the floor", _or_dash(d.floored)],
+        ["share of the policy's actions hardly ever taken", _or_dash(d.unsupported)],
         ["share of the policy's visits where the data have nothing", _or_dash(d.uncovered)],
         ["share of the value's weights below 0", d.negative],
-        ["calibration error of the behaviour policy", _or_dash(d.calibration_error)],
-        ["moment check of the weights, standard errors off", d.moment],
+        ["calibration error of the behaviour policy, beyond chance", _or_dash(d.calibration_error)],
+        ["balance of the states between actions, standard errors off", _or_dash(d.balance)],
+        ["moment check of the weights, standard errors off", _or_dash(d.moment)],
+        ["mass of the pairwise ratio, relative error", _or_dash(d.ratio)],
+        ["share of pairwise ratios cut", d.capped],
         ["largest share of one trajectory in the variance", d.contribution],
         ["correction of the first stage, standard errors", d.correction],
         *([name, score] for name, score in d.fits.items()),
@@ -254,9 +258,9 @@ def comparison_section(found: Comparison, title: str = "Which policy is worth mo
         [row["policy"], Interval(row["estimate"], row["low"], row["high"]), row["standard_error"], row["rank"], row["may_be_best"]]
         for row in table.iter_rows(named=True)
     ]
-    differences = found.differences()
+    differences = found.pairs()
     p = found.p_values()
-    low, high = (np.atleast_1d(end) for end in differences.interval(found.level))
+    low, high = differences.band(found.level)
     paired: list[list[Cell]] = [
         [name, Interval(float(v), float(a), float(b)), p[name]] for name, v, a, b in zip(differences.names, differences.value, low, high)
     ]
@@ -267,7 +271,7 @@ def comparison_section(found: Comparison, title: str = "Which policy is worth mo
             forest(found.values, found.level, "value of the policy"), "Thick: each by itself; thin: all at once.", "Values of the policies."
         ),
         Table(("policy", f"value [{level}]", "standard error", "rank", "may be the best"), rows),
-        Table(("difference", f"paired [{level}]", "adjusted p"), paired, "Against the best estimate; p-values adjusted by Holm's method"),
+        Table(("difference", f"paired [{level}, all at once]", "adjusted p"), paired, "All pairs, on the same trajectories"),
     ]
     return Section(title, blocks)
 
