@@ -38,7 +38,8 @@ def test_fit_and_report(tmp_path, capsys):
     run("fit", table(tmp_path / "t.parquet"), "--policy", "always:1", "--by", "ward", "x", "--discount", "0.5", "--out", out)
     said = capsys.readouterr().out
     assert "value of the policy" in said
-    assert "1 instead of 0: " in said
+    assert "1 instead of 0, then the policy: " in said
+    assert "1 instead of 0, by ward, north, then the policy: " in said
     assert "verdict: " in said
     estimates = pl.read_parquet(out / "estimates.parquet")
     assert set(estimates["asked"]) >= {"value", "outcome of 0", "outcome of 1", "1 instead of 0", "1 instead of 0, by ward"}
@@ -101,6 +102,47 @@ def test_simulate_prints_the_command_that_fits(tmp_path, capsys):
     value = pl.read_parquet(tmp_path / "fitted" / "estimates.parquet").row(0, named=True)
     truth = float(lines[1].split("is worth ")[1].split()[0])
     assert abs(value["estimate"] - truth) < 4 * value["standard_error"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("def policy(states):\n    return states['money']\n", "policy(states) fails with"),
+        ("def policy(states)\n    return 1\n", "fails with SyntaxError"),
+        ("import nothing_of_that_name\n", "fails with ModuleNotFoundError"),
+        ("rule = 1\n", "unknown name in"),
+    ],
+)
+def test_mistakes_in_a_policy_file_are_one_line(content, message, tmp_path, capsys):
+    (tmp_path / "rule.py").write_text(content)
+    run("fit", table(tmp_path / "t.parquet"), "--policy", tmp_path / "rule.py", "--out", tmp_path / "out", code=2)
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_columns_that_are_hardly_a_state(tmp_path, capsys):
+    run("fit", table(tmp_path / "t.parquet", truncated=np.zeros(300, bool)), "--out", tmp_path / "out", code=2)
+    assert "column 'truncated' is hardly part of the state" in capsys.readouterr().err
+    words = ["1.5"] * 299 + ["lots"]
+    run("fit", table(tmp_path / "t.parquet", spend=words), "--out", tmp_path / "out", code=2)
+    assert "column 'spend': 299 of 300 are numbers, these are not" in capsys.readouterr().err
+
+
+def test_what_is_red_is_ranked_last(tmp_path, capsys):
+    """Everybody was given 1 at x above 0 and nothing else: always 0 cannot be judged there."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=300)
+    action = np.where(x > 0, 1, rng.integers(0, 2, 300))
+    path = table(tmp_path / "t.parquet", x=x, action=action, reward=5.0 - 5.0 * action + rng.normal(size=300))
+    run("compare", path, "--policies", "never=always:0", "always=always:1", "--out", tmp_path / "c")
+    found = pl.read_parquet(tmp_path / "c" / "estimates.parquet")
+    colours = dict(zip(found["policy"], found["verdict"]))
+    if colours["never"] == "red" != colours["always"]:
+        assert found["policy"].to_list() == ["always", "never"]
+        assert found["may_be_best"].to_list() == [True, False]
+    else:
+        pytest.fail(f"never should be red, always not: {colours}")
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,10 @@ class Log:
             "propensity": self.propensity,
         }
 
+    def declared(self, columns: Mapping[str, Any]) -> dict[str, str]:
+        """State columns with the kinds that were said, not guessed: "" for the others."""
+        return {name: "categorical" if name in self.categorical else "" for name in columns["state"]}
+
 
 def _no_state(name: str) -> str:
     """The flag for a column whose name says that it is no state; "" otherwise."""
@@ -211,7 +215,7 @@ class Simulate:
 
 def check(command: Check) -> int:
     columns = command.log.columns(command.table)
-    found = check_table(command.table, **(columns | {"state": list(columns["state"])}))
+    found = check_table(command.table, **(columns | {"state": command.log.declared(columns)}))
     print(found)
     return 0 if found.ok else 1
 
@@ -220,7 +224,7 @@ def fit(command: Fit) -> int:
     from unseen.reports.page import Page, write
 
     columns = command.log.columns(command.table)
-    warn(command.table, columns)
+    warn(command.table, columns, command.log)
     data = Transitions.from_table(command.table, **columns)
     for name in command.by:
         groups(data, name)  # a mistake is told before the work
@@ -244,7 +248,7 @@ def compare(command: Compare) -> int:
     from unseen.reports.page import Page, write
 
     columns = command.log.columns(command.table)
-    warn(command.table, columns)
+    warn(command.table, columns, command.log)
     data = Transitions.from_table(command.table, **columns)
     learners = {name: command.method.learner().fit(data, policy_named(word, data)) for name, word in _named(command.policies)}
     found = compared(learners, level=command.level)
@@ -256,7 +260,8 @@ def compare(command: Compare) -> int:
     page = write(Page(f"Policies compared: {command.table.name}", sections), folder / "report.html")
     _print_frame(found.table().drop("band_low", "band_high"))
     for name, learner in learners.items():
-        print(f"{name}: verdict {learner.diagnostics.verdict}")
+        if learner.diagnostics.verdict.reasons:
+            print(f"{name}: {learner.diagnostics.verdict}")
     print(f"report: {page}")
     return 0
 
@@ -307,13 +312,20 @@ class Asked:
         """Contrasts of everybody, and what is recommended."""
         lines = [""]
         for caption, (_, control, estimate) in self.estimates.items():
-            if control is not None and estimate.names == (EVERYBODY,):
-                low, high = estimate.interval(self.level)
-                lines.append(f"{caption}: {estimate.estimate:.4g} ({low:.4g} to {high:.4g})")
+            if control is not None:
+                low, high = (np.atleast_1d(end) for end in estimate.interval(self.level))
+                who = [""] if estimate.names == (EVERYBODY,) else [f", {name}" for name in estimate.names]
+                lines += [
+                    f"{caption}{name}, then the policy: {v:.4g} ({a:.4g} to {b:.4g})"
+                    for name, v, a, b in zip(who, estimate.value, low, high)
+                ]
             lines += [f"caution: {caption}: {words}" for words in estimate.cautions]
         for name, regions in self.groups.items():
             found = self.recommended(regions)
-            lines += [f"{name}{'=' if name else ''}{who}: {what}" for who, what in zip(found.names, map(str, found.labels))]
+            reasons = [f" ({reason})" if reason else "" for reason in found.reasons]
+            lines += [
+                f"{name}{'=' if name else ''}{who}: {what}{why}" for who, what, why in zip(found.names, map(str, found.labels), reasons)
+            ]
         return "\n".join(lines)
 
     def recommended(self, regions: Mapping[str, Any]) -> Any:
@@ -445,9 +457,9 @@ def _named(words: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def warn(table: object, columns: Mapping[str, Any]) -> None:
+def warn(table: object, columns: Mapping[str, Any], log: Log) -> None:
     """Print what is doubtful; what is wrong is an error with all its rows."""
-    found = check_table(table, **(dict(columns) | {"state": list(columns["state"])}))
+    found = check_table(table, **(dict(columns) | {"state": log.declared(columns)}))
     errors = [f for f in found if f.level == "error"]
     if errors:
         more = f" ({len(errors) - 1} more: unseen outcomes check lists them)" if len(errors) > 1 else ""

@@ -56,6 +56,10 @@ def signals(
     recording: Any = source
     if out is not None and (out.is_dir() or not os.access(_existing(out), os.W_OK)):
         raise UserError(f"--out {str(out)!r} cannot be written; name a file, as in signals.html")
+    if source.endswith((".csv", ".parq", ".json")):
+        raise UserError(
+            f"{source} is no recording: those are .parquet files that Episodes.write made (Episodes.from_frame reads dataframes)"
+        )
     if source.endswith(".parquet"):
         recording = Episodes.read(source)
         if options or common.get("episodes") is not None:

@@ -17,6 +17,7 @@ from unseen.data.table import Frame, as_frame, missing
 FEW = 10  # an action taken less often than this says next to nothing
 UNLIKELY = 0.01  # probabilities of the action taken below this make weights above 100
 SHOWN = 5
+ADVICE = "add a row with the next step, the state then, and action and reward empty"
 Flags = Bool[np.ndarray, " n"]
 
 
@@ -78,7 +79,7 @@ def check_table(
     *,
     id: str,
     time: str,
-    state: str | Sequence[str],
+    state: str | Sequence[str] | Mapping[str, str],
     action: str,
     reward: str,
     terminated: str,
@@ -125,8 +126,10 @@ def check_table(
     has_next = following >= 0
     after[following[has_next]] = (ended | cut)[has_next]
     report.add("error", reward, "there is an action or a reward after the end; begin a new id there", after & decision)
+    declared: Mapping[str, str] = state if isinstance(state, Mapping) else {}
     for name in states:
         _finite(report, frame[name], name, np.ones(len(frame), np.bool_), "state")
+        _numbers_as_text(report, frame[name], name, declared.get(name))
     values = _finite(report, frame[reward], reward, decision, "reward", number=True)
     held = values[decision & np.isfinite(values)]
     if len(held) and np.ptp(held) == 0:
@@ -218,6 +221,31 @@ def _finite(report: _Report, series: nw.Series[Any], name: str, where: Flags, ro
     return values
 
 
+def _numbers_as_text(report: _Report, series: nw.Series[Any], name: str, declared: str | None) -> None:
+    """One word turns a column of numbers into text, and every number into a category of its own."""
+    if series.dtype.is_numeric() or series.dtype == nw.Boolean or declared == "categorical":
+        return
+    values = series.to_list()
+    texts = np.array([isinstance(value, str) for value in values], np.bool_)
+    odd = np.array([isinstance(value, str) and not _is_number(value) for value in values], np.bool_)
+    if declared == "numeric" or odd.sum() < texts.sum() / 2:
+        says = (
+            f"{int((texts & ~odd).sum())} of {int(texts.sum())} are numbers, these are not; correct them, or declare the column categorical"
+        )
+        if odd.any():
+            report.add("error", name, says, odd)
+        elif texts.any():
+            report.add("error", name, "numbers are stored as text; cast the column, or declare it categorical", texts)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _actions(report: _Report, series: nw.Series[Any], name: str, decision: Flags, allowed: Sequence[Any] | None) -> None:
     taken = [value for value, used in zip(series.to_list(), decision & ~missing(series)) if used]
     counts: dict[Any, int] = {}
@@ -288,5 +316,5 @@ def _support(
     if dropped.any():
         kept = int((used & ended & (following < 0)).sum())
         beside = f"; {kept} last rows that terminated are kept, so what ends well or badly weighs too much" if kept else ""
-        says = f"neither terminated nor followed by a known state, so the row is left out{beside}: add a row with the final state"
+        says = f"neither terminated nor followed by a known state, so the row is left out{beside}: {ADVICE}"
         report.add("warning", terminated, says, dropped)

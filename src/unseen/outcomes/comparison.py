@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,13 @@ class Comparison:
         values: an `Estimate` with a number for each policy.
         best: (k,) whether the policy belongs to the set that holds the best one with probability `level`.
         level: of that set.
+        verdicts: colour by policy, where there is one; what is red is ranked last and cannot be the best.
     """
 
     values: Estimate
     best: Bool[np.ndarray, " k"]
     level: float
+    verdicts: Mapping[str, str] = field(default_factory=dict)
 
     def differences(self, reference: str | None = None) -> Estimate:
         """Every policy's value minus the reference's (by default the policy with the largest estimate)."""
@@ -76,9 +78,12 @@ class Comparison:
         import polars as pl
 
         frame = self.values.table(self.level).rename({"name": "policy"})
-        ranks = (-frame["estimate"]).rank("ordinal").cast(pl.Int64)
-        frame = frame.with_columns(ranks.alias("rank"), pl.Series("may_be_best", self.best.tolist()))
-        return frame.sort("rank")
+        verdicts = [self.verdicts.get(name, "") for name in self.values.names]
+        order = np.lexsort((-self.values.value, [colour == "red" for colour in verdicts]))
+        ranks = np.empty(len(order), np.int64)
+        ranks[order] = np.arange(1, len(order) + 1)
+        columns = {"rank": ranks, "may_be_best": self.best.tolist(), "verdict": verdicts}
+        return frame.with_columns(pl.Series(name, values) for name, values in columns.items()).sort("rank")
 
 
 def compare(learners: Mapping[str, Any], *, level: float = 0.95, starts: Any = None, seed: int = 0) -> Comparison:
@@ -106,14 +111,16 @@ def compare(learners: Mapping[str, Any], *, level: float = 0.95, starts: Any = N
             )
     both = stacked(list(values.values()), list(values))
     k = len(both)
-    best = np.ones(k, np.bool_)
+    verdicts = {name: one.diagnostics.verdict.colour for name, one in learners.items() if hasattr(one, "diagnostics")}
+    trusted = np.array([verdicts.get(name) != "red" for name in values], np.bool_)
+    best = trusted.copy() if trusted.any() else np.ones(k, np.bool_)
     low, high = Comparison(both, best, level).pairs().band(level, seed=seed)
     for (i, j), below, above in zip([(i, j) for i in range(k) for j in range(k) if i < j], low, high):
-        if below > 0:
+        if below > 0 and (trusted[i] or not trusted.any()):
             best[j] = False
-        if above < 0:
+        if above < 0 and (trusted[j] or not trusted.any()):
             best[i] = False
-    return Comparison(both, best, level)
+    return Comparison(both, best, level, verdicts)
 
 
 def holm(p: Float64[np.ndarray, " m"]) -> list[float]:

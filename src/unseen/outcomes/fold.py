@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from unseen.outcomes.functionals import Functional
+from unseen.outcomes.functionals import Functional, rows_at_once
 from unseen.outcomes.linear import chunks
 from unseen.outcomes.nuisances import Nuisances, floored
 from unseen.outcomes.problem import Problem
@@ -91,7 +91,8 @@ class RowFold:
             return lambda part: omega[part]
         assert nuisances.flow is not None
         assert nuisances.inverse is not None
-        begun = ((self.training.take(part), nuisances.inverse[part, None]) for part in chunks(len(self.training)))
+        parts = chunks(len(self.training), rows_at_once(functional))
+        begun = ((self.training.take(part), nuisances.inverse[part, None]) for part in parts)
         beta = nuisances.flow.from_rows((some, functional.mix(some, some.indicator * inverse)) for some, inverse in begun)
         flow = nuisances.flow
         return lambda part: flow.at(self.rows.states[part], beta)

@@ -14,8 +14,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Float64
 
-from unseen.outcomes.linear import ActionFeatures, chunks
+from unseen.outcomes.linear import CHUNK, ActionFeatures, chunks
 from unseen.outcomes.rows import Rows
+
+MANY = 65_536
 
 
 @runtime_checkable
@@ -139,6 +141,11 @@ class Projection:
         """sum_a lambda psi psi' theta."""
         phi = self.psi.features(rows.states)
         return self.psi.mix(phi, self.row_weight(rows) * self.psi.values(phi, theta))
+
+
+def rows_at_once(functional: Functional) -> int:
+    """A projection's many columns should stay in the processor's cache; a region's function is better asked about many rows."""
+    return CHUNK if isinstance(functional, Projection) else MANY
 
 
 def uniform_weight(rows: Rows) -> Float[np.ndarray, "m A"]:

@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from unseen.data.table import as_frame
 from unseen.errors import UserError
 from unseen.outcomes.estimates import Estimate
-from unseen.outcomes.functionals import Functional, Projection, Regions, StateMean, policy_weight, uniform_weight
-from unseen.outcomes.linear import chunks, solve
+from unseen.outcomes.functionals import Functional, Projection, Regions, StateMean, policy_weight, rows_at_once, uniform_weight
+from unseen.outcomes.linear import CHUNK, chunks, solve
 
 if TYPE_CHECKING:
     from unseen.outcomes.diagnostics import Diagnostics
@@ -46,7 +46,7 @@ class Inference:
 
     def scores(self, functional: Functional) -> Float64[np.ndarray, "N k"]:
         """(N, k) sum_t share_it {sum_a u(S, a) Q1(S, a) + (local + rho omega) delta}: each row with nuisances from the other folds."""
-        return np.sum([self._sums(f.rows, f.scores(functional)) for f in self.folds_], axis=0)
+        return np.sum([self._sums(f.rows, f.scores(functional), rows_at_once(functional)) for f in self.folds_], axis=0)
 
     def by_row(self, parts: Sequence[Any]) -> Any:
         """(n, ...) what the folds say about their rows, back in the order of the data."""
@@ -68,7 +68,8 @@ class Inference:
         scores = self.scores(functional) if scores is None else scores
         gram = functional.gram(rows)
         theta = solve(gram, scores.sum(axis=0))
-        inside = len(scores) * (scores - self._sums(rows, lambda part: functional.fitted(rows.take(part), theta)))
+        fitted = self._sums(rows, lambda part: functional.fitted(rows.take(part), theta), rows_at_once(functional))
+        inside = len(scores) * (scores - fitted)
         return Estimate(functional.names, theta, solve(gram, inside.T).T, functional.label, data=self.problem_.fingerprint)
 
     def value(self, starts: Any = None, *, sampled: bool = False) -> Estimate:
@@ -259,11 +260,11 @@ class Inference:
         """xi_i = N sum_t share_it IF_it."""
         return self.problem_.data.n_trajectories * self._sums(self.problem_.rows, lambda part: rows[part])
 
-    def _sums(self, rows: Rows, terms: Callable[[slice], Float64[np.ndarray, "m k"]]) -> Float64[np.ndarray, "N k"]:
+    def _sums(self, rows: Rows, terms: Callable[[slice], Float64[np.ndarray, "m k"]], size: int = CHUNK) -> Float64[np.ndarray, "N k"]:
         """(N, k) sum_t share_it terms_it of every trajectory, share among all rows; a trajectory's rows follow each other."""
         p = self.problem_
         total, scale = np.zeros((p.data.n_trajectories, 1)), p.rows.weight.sum()
-        for part in chunks(len(rows)):
+        for part in chunks(len(rows), size):
             who = rows.trajectory[part]
             first = np.flatnonzero(np.diff(who, prepend=-1))
             some = np.add.reduceat(terms(part) * (rows.weight[part, None] / scale), first)

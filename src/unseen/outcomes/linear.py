@@ -56,9 +56,9 @@ class ActionFeatures:
         return np.asarray(total)
 
 
-def chunks(n: int) -> Iterator[slice]:
-    """Slices of at most `CHUNK` rows."""
-    return (slice(i, min(i + CHUNK, n)) for i in range(0, n, CHUNK))
+def chunks(n: int, size: int = CHUNK) -> Iterator[slice]:
+    """Slices of at most `size` rows."""
+    return (slice(i, min(i + size, n)) for i in range(0, n, size))
 
 
 def by_chunk(f: Callable[[slice], Any], n: int) -> Any:

@@ -245,7 +245,16 @@ def _asked(policy: Any, data: Transitions, states: Float[np.ndarray, "m d"]) -> 
             f"a {type(policy).__name__} is no policy; give an object with probabilities(states), a function of the states, "
             "or one of unseen.outcomes: Uniform, Always, FromTable, FromClassifier, EpsilonGreedy, Softmax, Columns"
         )
-    return as_probabilities(ask(data.decode_states(states)), data.action_labels, len(states))
+    frame = data.decode_states(states)
+    try:
+        answer = ask(frame)
+    except UserError:
+        raise
+    except Exception as error:
+        told = next(iter(str(error).splitlines()), "")
+        columns = ", ".join(c.name for c in data.state_columns)
+        raise UserError(f"the policy fails with {type(error).__name__}: {told}; it is asked with the columns {columns}") from error
+    return as_probabilities(answer, data.action_labels, len(states))
 
 
 def as_probabilities(answer: Any, action_labels: tuple[Label, ...], n: int) -> Float[np.ndarray, "n A"]:

@@ -37,6 +37,8 @@ class Summary:
 
     def __str__(self) -> str:
         lines = [self.learner, self.data, ""]
+        if self.diagnostics is not None:
+            lines += [f"verdict: {self.diagnostics.verdict}"]
         if isinstance(self.value, Estimate):
             low, high = self.value.interval(self.level)
             error = self.value.standard_error
@@ -44,12 +46,10 @@ class Summary:
         else:
             lines += [f"value of the policy: {self.value.estimate:.4g} (a plug-in estimate: no interval)"]
         if self.coefficients is not None:
-            lines += ["", f"projection of Q on the features, {self._level}:", *self._coefficients()]
+            lines += ["", f"projection of Q on the features (numbers standardised), {self._level}:", *self._coefficients()]
         if self.scores:
             width = max(map(len, self.scores))
             lines += ["", "how well things were fitted:", *(f"  {name:{width}s}  {score:.3f}" for name, score in self.scores.items())]
-        if self.diagnostics is not None:
-            lines += ["", f"verdict: {self.diagnostics.verdict}"]
         return "\n".join(lines)
 
     @property

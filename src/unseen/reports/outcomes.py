@@ -255,7 +255,14 @@ def comparison_section(found: Comparison, title: str = "Which policy is worth mo
         else f"The data do not tell which of {', '.join(may)} is worth most."
     )
     rows: list[list[Cell]] = [
-        [row["policy"], Interval(row["estimate"], row["low"], row["high"]), row["standard_error"], row["rank"], row["may_be_best"]]
+        [
+            row["policy"],
+            Interval(row["estimate"], row["low"], row["high"]),
+            row["standard_error"],
+            row["rank"],
+            row["may_be_best"],
+            row["verdict"],
+        ]
         for row in table.iter_rows(named=True)
     ]
     differences = found.pairs()
@@ -270,7 +277,7 @@ def comparison_section(found: Comparison, title: str = "Which policy is worth mo
         Figure(
             forest(found.values, found.level, "value of the policy"), "Thick: each by itself; thin: all at once.", "Values of the policies."
         ),
-        Table(("policy", f"value [{level}]", "standard error", "rank", "may be the best"), rows),
+        Table(("policy", f"value [{level}]", "standard error", "rank", "may be the best", "verdict"), rows),
         Table(("difference", f"paired [{level}, all at once]", "adjusted p"), paired, "All pairs, on the same trajectories"),
     ]
     return Section(title, blocks)

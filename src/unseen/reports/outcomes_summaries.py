@@ -15,6 +15,9 @@ from unseen.reports.text import number
 NOT_RUN = "not run"
 
 
+ENOUGH = 5  # data sets below which no spread is shown
+
+
 class Value(NamedTuple):
     """How well a method estimates the policy's value.
 
@@ -62,7 +65,11 @@ def value_of(outcome: Outcome | None, method: str) -> Value | None:
 
 def shown(found: Spread | None) -> str:
     """Median and percentiles in words."""
-    return NOT_RUN if found is None else f"{number(found.median)} ({number(found.low)} to {number(found.high)})"
+    if found is None:
+        return NOT_RUN
+    if found.seeds < ENOUGH:  # percentiles of a handful say nothing
+        return f"{number(found.median)} ({found.seeds} data set{'s' if found.seeds > 1 else ''})"
+    return f"{number(found.median)} ({number(found.low)} to {number(found.high)})"
 
 
 def scale_of(results: Results) -> Scale:

@@ -90,8 +90,8 @@ def _sentences(ranking: Ranking) -> list[str]:
             )
         elif tested:
             said.append(
-                "Nothing here helps: no signal was found to tell about the return what history and action do not "
-                f"(smallest adjusted p {min(tested):.2g})."
+                "Nothing here helps, as far as these episodes tell: no signal was found to tell about the return what history and action "
+                f"do not (smallest adjusted p {min(tested):.2g}); more episodes see smaller effects."
             )
         else:
             said.append("No signal could be tested.")

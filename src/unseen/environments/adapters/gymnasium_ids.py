@@ -8,6 +8,7 @@ import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -78,7 +79,9 @@ def _import(module: str, identifier: str, install: str | None) -> None:
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        fix = f"run: pip install '{install}'" if install else "install the package it comes from"
+        here = Path(f"{module.partition('.')[0]}.py").exists()
+        own = "it lies in this folder: put PYTHONPATH=. before the command" if here else "install the package it comes from"
+        fix = f"run: pip install '{install}'" if install else own
         raise UserError(f"Gymnasium environment {identifier!r} needs the module {error.name}; {fix}") from error
 
 
