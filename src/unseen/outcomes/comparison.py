@@ -79,7 +79,7 @@ class Comparison:
 
         frame = self.values.table(self.level).rename({"name": "policy"})
         verdicts = [self.verdicts.get(name, "") for name in self.values.names]
-        order = np.lexsort((-self.values.value, [colour == "red" for colour in verdicts]))
+        order = np.lexsort((-self.values.value, np.array([colour == "red" for colour in verdicts])))
         ranks = np.empty(len(order), np.int64)
         ranks[order] = np.arange(1, len(order) + 1)
         columns = {"rank": ranks, "may_be_best": self.best.tolist(), "verdict": verdicts}

@@ -171,7 +171,7 @@ def stacked(estimates: Sequence[Estimate], names: Sequence[str]) -> Estimate:
         raise UserError("estimates from different numbers of trajectories cannot be compared pairwise; fit all on the same data")
     _same_data(estimates)
     influence = np.concatenate([e.influence for e in estimates], axis=1)
-    extra = None if all(e.extra is None for e in estimates) else block_diag(*(_or_zero(e) for e in estimates))
+    extra = None if all(e.extra is None for e in estimates) else np.asarray(block_diag(*(_or_zero(e) for e in estimates)))
     cautions = tuple(dict.fromkeys(words for e in estimates for words in e.cautions))
     return Estimate(tuple(names), np.concatenate([e.value for e in estimates]), influence, first.label, extra, first.data, cautions)
 
