@@ -95,7 +95,7 @@ def test_where_fqe_and_drq_are_the_same_is_said_with_figures(results):
     section = report.identity_section(results)
     assert "exactly" in section.blocks[0].text
     by_task = {row[0]: row for row in tables(section)[0].rows}
-    assert by_task["Frozen Lake, slippery"][1:4] == ["1e−30", "not run", "0.01 (0.01 to 0.01)"]
+    assert by_task["Frozen Lake, slippery"][1:4] == ["1e−30", "not run", "0.01 (4 data sets)"]
     assert by_task["Taxi"][1:] == ["not run"] * 4
 
 
