@@ -352,10 +352,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _dispatch(arguments: list[str]) -> int:
     name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if name in ("-h", "--help"):
-        print("usage: unseen COMMAND [OPTIONS]     (unseen COMMAND --help tells more)\n")
-        for command, (kind, _) in _COMMANDS.items():
-            print(f"  {command:12s}{(kind.__doc__ or '').splitlines()[0]}")
-        return 0
+        return _usage("unseen", _COMMANDS)
     if name == "--version":
         import unseen
 
@@ -373,6 +370,13 @@ def _dispatch(arguments: list[str]) -> int:
     return run(_parsed(kind, rest, prog=f"unseen {name}", registry=registry))
 
 
+def _usage(program: str, commands: dict[str, tuple[type, Callable[[Any], int]]]) -> int:
+    print(f"usage: {program} COMMAND [OPTIONS]     ({program} COMMAND --help tells more)\n")
+    for command, (kind, _) in commands.items():
+        print(f"  {command:12s}{(kind.__doc__ or '').splitlines()[0]}")
+    return 0
+
+
 def _outcomes(arguments: list[str]) -> int:
     """A family of commands; which settings there are is known when one is chosen."""
     from unseen.commands.outcomes import COMMANDS
@@ -380,10 +384,7 @@ def _outcomes(arguments: list[str]) -> int:
 
     name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if name in ("-h", "--help"):
-        print("usage: unseen outcomes COMMAND [OPTIONS]     (unseen outcomes COMMAND --help tells more)\n")
-        for command, (kind, _) in COMMANDS.items():
-            print(f"  {command:12s}{(kind.__doc__ or '').splitlines()[0]}")
-        return 0
+        return _usage("unseen outcomes", COMMANDS)
     if name not in COMMANDS:
         raise unknown("command of unseen outcomes", name, COMMANDS)
     kind, run = COMMANDS[name]

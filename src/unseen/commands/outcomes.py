@@ -50,11 +50,9 @@ class Log:
     def columns(self, table: object) -> dict[str, Any]:
         """Arguments for `Transitions.from_table`."""
         frame = as_frame(table)
-        for name in frame.columns:
-            if name not in (*self.state, *self.ignore, self.truncated, self.propensity) and not self.state and _no_state(name):
-                raise UserError(
-                    f"column {name!r} is hardly part of the state; name its role (--{_no_state(name)} {name}) or --ignore {name}"
-                )
+        for name in () if self.state else frame.columns:
+            if (flag := _no_state(name)) and name not in (*self.ignore, self.truncated, self.propensity):
+                raise UserError(f"column {name!r} is hardly part of the state; name its role (--{flag} {name}) or --ignore {name}")
         roles = {self.id, self.time, self.action, self.reward, self.terminated, self.truncated, self.propensity}
         names = self.state or tuple(name for name in frame.columns if name not in roles and name not in self.ignore)
         for name in self.categorical:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from unseen.data.propensities import SLACK
+from unseen.data.schema import is_number
 from unseen.data.table import Frame, as_frame, missing
 
 FEW = 10  # an action taken less often than this says next to nothing
@@ -227,7 +228,7 @@ def _numbers_as_text(report: _Report, series: nw.Series[Any], name: str, declare
         return
     values = series.to_list()
     texts = np.array([isinstance(value, str) for value in values], np.bool_)
-    odd = np.array([isinstance(value, str) and not _is_number(value) for value in values], np.bool_)
+    odd = np.array([isinstance(value, str) and not is_number(value) for value in values], np.bool_)
     if declared == "numeric" or odd.sum() < texts.sum() / 2:
         says = (
             f"{int((texts & ~odd).sum())} of {int(texts.sum())} are numbers, these are not; correct them, or declare the column categorical"
@@ -236,14 +237,6 @@ def _numbers_as_text(report: _Report, series: nw.Series[Any], name: str, declare
             report.add("error", name, says, odd)
         elif texts.any():
             report.add("error", name, "numbers are stored as text; cast the column, or declare it categorical", texts)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _actions(report: _Report, series: nw.Series[Any], name: str, decision: Flags, allowed: Sequence[Any] | None) -> None:

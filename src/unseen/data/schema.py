@@ -130,14 +130,15 @@ def _fit_column(frame: Frame, name: str, declared: str | None, next_name: str | 
 def _refuse_numbers_as_text(found: Shaped[np.ndarray, " n"], name: str) -> None:
     """One "n/a" turns a column of numbers into text, and every number into a category; better to ask."""
     texts = [value for value in found if isinstance(value, str)]
-    odd = [row for row, value in enumerate(found) if isinstance(value, str) and not _is_number(value)]
+    odd = [row for row, value in enumerate(found) if isinstance(value, str) and not is_number(value)]
     if texts and len(odd) <= len(texts) / 2:
         row = odd[0] if odd else 0
         problem = f"{found[row]!r} is not a number" if odd else f"{found[row]!r} is a number stored as text"
         raise fail(name, row, f"{problem}; clean or cast the column, or declare it: state={{{name!r}: 'categorical', …}}")
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text spells a number."""
     try:
         float(text)
     except ValueError:

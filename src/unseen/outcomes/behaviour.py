@@ -13,6 +13,7 @@ from unseen.errors import UserError, unknown
 from unseen.outcomes.features import StateFeatures
 from unseen.outcomes.logistic import fit_logistic
 from unseen.outcomes.policies import at_states
+from unseen.outcomes.regression import lightgbm
 from unseen.outcomes.rows import Rows
 
 SMOOTHING = 0.5  # added to every action's count
@@ -136,11 +137,7 @@ def classifier(kind: str, seed: int) -> Any:
 
         return HistGradientBoostingClassifier(max_iter=50, max_leaf_nodes=15, random_state=seed)
     if kind == "lightgbm":
-        try:
-            from lightgbm import LGBMClassifier
-        except ModuleNotFoundError:
-            raise UserError("'lightgbm' is not installed; pip install 'unseen[trees]', or use 'boosting' from scikit-learn") from None
-        return LGBMClassifier(n_estimators=50, num_leaves=15, random_state=seed, verbose=-1)
+        return lightgbm().LGBMClassifier(n_estimators=50, num_leaves=15, random_state=seed, verbose=-1)
     raise unknown("behaviour policy", kind, ("auto", "logged", "tabular", "logistic", "forest", "boosting", "lightgbm"))
 
 

@@ -111,9 +111,8 @@ def diagnose(learner: Any) -> Diagnostics:
     low = taken < learner.floor
     inverse = 1 / np.maximum(taken, learner.floor)
     rho = rows.taken * inverse
-    share = p.start_share
     by_cell = all(isinstance(f, CellFold) for f in learner.folds_)
-    value_weights = learner.by_row([f.start_weights(p.starts, share, p.start_policy) for f in learner.folds_])
+    value_weights = learner.value_weights
     delta = learner.by_row([f.delta for f in learner.folds_])
     value = learner.value()
     squares = value.influence[:, 0] ** 2

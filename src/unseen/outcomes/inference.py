@@ -152,13 +152,20 @@ class Inference:
         check_is_fitted(self, "g_")
         return diagnose(self)
 
+    @cached_property
+    def value_weights(self) -> Float64[np.ndarray, " n"]:
+        """(n,) rho nu: the weights of the residuals in the value from the data's first states."""
+        p = self.problem_
+        return self.by_row([f.start_weights(p.starts, p.start_share, p.start_policy) for f in self.folds_])
+
     def _forget(self) -> None:
-        self.__dict__.pop("diagnostics", None)
+        for name in ("diagnostics", "value_weights"):
+            self.__dict__.pop(name, None)
 
     def _value_from_data(self) -> Estimate:
         p = self.problem_
         share = p.start_share
-        terms = self.by_row([f.start_weights(p.starts, share, p.start_policy) * f.delta for f in self.folds_])
+        terms = self.value_weights * self.by_row([f.delta for f in self.folds_])
         v = np.empty(len(p.starts))
         for k, fold in enumerate(self.folds_):
             mine = self.fold_ == k

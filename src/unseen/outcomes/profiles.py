@@ -55,9 +55,7 @@ def profiles(learner: Any) -> Profiles:
     p, rows = learner.problem_, learner.problem_.rows
     every = learner.by_row([f.behaviour if isinstance(f, RowFold) else f.nuisances.behaviour(f.rows) for f in learner.folds_])
     taken = np.maximum(every[np.arange(len(rows)), rows.actions], learner.floor)
-    share = np.full(len(p.starts), 1 / len(p.starts))
-    value = learner.by_row([f.start_weights(p.starts, share, p.start_policy) for f in learner.folds_])
-    weights = {"policy / behaviour": rows.taken / taken, "1 / behaviour": 1 / taken, "of the value": np.abs(value)}
+    weights = {"policy / behaviour": rows.taken / taken, "1 / behaviour": 1 / taken, "of the value": np.abs(learner.value_weights)}
     known = p.rows.logged is None or p.rows.logged_every is not None or not isinstance(learner.folds_[0].nuisances.behaviour, Logged)
     labels = p.data.action_labels if known else ()
     squares = np.sort(learner.value().influence[:, 0] ** 2)[::-1]

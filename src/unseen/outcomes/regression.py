@@ -16,6 +16,19 @@ SWEEPS = 100
 CHANGE = 1e-3  # of the targets' deviation: where sweeps stop
 
 
+def lightgbm() -> Any:
+    """The package.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import lightgbm
+    except ModuleNotFoundError:
+        raise UserError("'lightgbm' is not installed; pip install 'unseen[trees]', or use 'boosting' from scikit-learn") from None
+    return lightgbm
+
+
 def regressor(kind: Any, seed: int) -> Any:
     """A scikit-learn regressor by name ("forest", "lightgbm", "boosting"), or the given one.
 
@@ -35,11 +48,7 @@ def regressor(kind: Any, seed: int) -> Any:
 
         return HistGradientBoostingRegressor(random_state=seed)
     if kind == "lightgbm":
-        try:
-            from lightgbm import LGBMRegressor
-        except ModuleNotFoundError:
-            raise UserError("'lightgbm' is not installed; pip install 'unseen[trees]', or use 'boosting' from scikit-learn") from None
-        return LGBMRegressor(n_estimators=100, num_leaves=31, random_state=seed, verbose=-1)
+        return lightgbm().LGBMRegressor(n_estimators=100, num_leaves=31, random_state=seed, verbose=-1)
     raise unknown("regressor", kind, ("forest", "boosting", "lightgbm", "linear", "tabular", "neural"))
 
 
