@@ -147,9 +147,9 @@ def ranking(rows, stages=(), chosen_effect=0.0):
 
 def test_advice_where_nothing_helps():
     said = ranking([row("a", p=0.31), row("b", p=0.7)]).recommendation
-    assert (
-        said
-        == "Nothing here helps: no signal was found to tell about the return what history and action do not (smallest adjusted p 0.31)."
+    assert said == (
+        "Nothing here helps, as far as these episodes tell: no signal was found to tell about the return what history and action do not "
+        "(smallest adjusted p 0.31); more episodes see smaller effects."
     )
 
 
