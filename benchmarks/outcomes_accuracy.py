@@ -5,7 +5,8 @@
 rMSE = sum (Q-hat - Q)^2 / sum Q^2 over the states asked and all actions. Taxi: all states that a policy can be in, 40 trajectories
 (about 4,000 transitions), behaviour random with probability 0.8, discount 0.9. The linear class (500 states) has the state's columns
 without interactions, and FQE is converged in it; the saturated class (125 states) is given an initial Q of 3 sweeps. Tumour: trees in
-both stages and 20 sweeps, 100 trajectories, rollouts for the truth. An interval is that of the median over seeds resampled in pairs
+both stages (of the second, leaves chosen by its own loss) or a linear second stage on trees, and 20 sweeps, 100 trajectories, rollouts
+for the truth. An interval is that of the median over seeds resampled in pairs
 (10,000 times). `lost_*` counts the seeds on which DRQ was worse; they are listed. Rows are appended to --rows as they come, and a
 second run goes on from there.
 """
@@ -70,7 +71,16 @@ CONTESTS = {
         "tumour",
         100,
         {},
-        lambda d: DRQLearner(d, final=trees(), initial_q=trees(), behaviour="logged", sweeps=20),
+        lambda d: DRQLearner(d, final="lightgbm", initial_q=trees(), behaviour="logged", sweeps=20),
+        lambda d: FQE(d, model=trees(), sweeps=20),
+        50,
+        None,
+    ),
+    "linear_on_trees_tumour": Contest(
+        "tumour",
+        100,
+        {},
+        lambda d: DRQLearner(d, final="linear", initial_q=trees(), behaviour="logged", sweeps=20),
         lambda d: FQE(d, model=trees(), sweeps=20),
         50,
         None,

@@ -51,3 +51,17 @@ def test_one_trajectory_cannot_be_split():
     one = data.select([0])
     with pytest.raises(UserError, match="1 trajectory with rows cannot be split"):
         DRQLearner(0.9).fit(one, Uniform())
+
+
+@pytest.mark.parametrize("state", ["stage", ["stage", "tumour"]])  # counted, and linear
+def test_threads_change_no_number(state):
+    data = transitions(state=state)
+    one, two = (DRQLearner(0.9, n_jobs=jobs).fit(data, POLICY if "tumour" in state else Uniform()) for jobs in (1, 2))
+    np.testing.assert_array_equal(one.g_.values(data.states), two.g_.values(data.states))
+    np.testing.assert_array_equal(one.value().influence, two.value().influence)
+
+
+@pytest.mark.parametrize("jobs", [0, 1.5, "all"])
+def test_no_such_number_of_threads(jobs):
+    with pytest.raises(UserError, match="n_jobs = .*; a number of threads, -1 for one on each core, or 'auto'"):
+        DRQLearner(0.9, n_jobs=jobs).fit(transitions(), POLICY)

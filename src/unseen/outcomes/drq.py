@@ -15,11 +15,13 @@ from unseen.errors import UserError, unknown
 from unseen.outcomes.fold import CellFold, Fold, RowFold
 from unseen.outcomes.inference import Inference
 from unseen.outcomes.learner import Learner
+from unseen.outcomes.leaves import fit_trees
 from unseen.outcomes.linear import BellmanMoments, LinearQ, solve
 from unseen.outcomes.nuisances import FirstStage, QModel, TableQ, fit_nuisances
 from unseen.outcomes.problem import Problem
 from unseen.outcomes.regression import fit_q, regressor
 from unseen.outcomes.rows import Rows, folds_by_trajectory
+from unseen.outcomes.threads import at_once
 
 
 class DRQLearner(Inference, Learner):
@@ -33,8 +35,9 @@ class DRQLearner(Inference, Learner):
 
     Args:
         discount: gamma in [0, 1); 1 where every trajectory terminates.
-        final: class of g: "tabular" (saturated), "linear", "neural", a regressor with `sample_weight`, or its name ("forest",
-            "boosting", "lightgbm"). "auto": tabular where states are counted, else linear.
+        final: class of g: "tabular" (saturated), "linear", "neural", trees ("forest", "boosting", "lightgbm", whose leaves are as large
+            as the loss on held-out trajectories allows), or a regressor with `sample_weight`, used as it is: pseudo-outcomes err more
+            than outcomes, so give it larger leaves or more penalty than Q1's. "auto": tabular where states are counted, else linear.
         initial_q: Q1: "tabular", "linear", "neural", "zero", a regressor, or an object with `values(states)`. "auto": tabular where
             states are counted; else as `final`.
         behaviour: pi_b: "logged", "tabular", "logistic", "forest", "boosting", "lightgbm", a classifier, or a policy that is known.
@@ -53,10 +56,13 @@ class DRQLearner(Inference, Learner):
         floor: smallest behaviour probability that is divided by; the share of rows below is in `diagnostics`.
         stabilise: cut pairwise ratios at their 99th percentile and rescale them to their expected mass.
         iterations: 2 takes for Q1 another DRQ fitted on the training folds, and so on; each multiplies the time by `folds`.
+        n_jobs: folds at a time, in threads. "auto": one for each core where nuisances are counted or linear, which wait for nothing but
+            arithmetic, and 1 where models may use the cores themselves. The numbers do not depend on it.
         random_state: of folds and of everything drawn.
 
     Attributes:
-        g_: the fitted second stage. folds_: what nuisances said about each fold. diagnostics: overlap, moments and the verdict.
+        g_: the fitted second stage; leaf_: rows in its smallest leaf, where it is of trees. folds_: what nuisances said about each
+            fold. diagnostics: overlap, moments and the verdict.
 
     Source: Javurek et al. (2026), DRQ-learner; formulas re-derived in the specification, sections 4 and 5. The paper's own
     pseudo-outcomes and normalisation were not found.
@@ -82,6 +88,7 @@ class DRQLearner(Inference, Learner):
         floor: float = 0.01,
         stabilise: bool = True,
         iterations: int = 1,
+        n_jobs: int | Literal["auto"] = "auto",
         random_state: int = 0,
     ):
         self.discount = discount
@@ -101,6 +108,7 @@ class DRQLearner(Inference, Learner):
         self.floor = floor
         self.stabilise = stabilise
         self.iterations = iterations
+        self.n_jobs = n_jobs
         self.random_state = random_state
 
     def fit(self, data: Any, policy: Any, sample_weight: Any = None) -> DRQLearner:
@@ -125,20 +133,23 @@ class DRQLearner(Inference, Learner):
         pairwise = final != "linear" or first.ratio != "auto"
         by_cell = self._by_cell(p, first)
         self.fold_ = folds_by_trajectory(p.rows.trajectory, p.data.n_trajectories, self.folds, self.random_state)
-        folds: list[Fold] = []
         of_row = self.fold_[p.rows.trajectory]
         parts = [np.flatnonzero(of_row == k) for k in range(int(self.fold_.max()) + 1)]
         each = [p.rows.take(part) for part in parts]
         moments = self._moments(p, first, each)
-        for k, rows in enumerate(each):
+
+        def fitted(k: int, near: Any = None) -> Fold:
             training = p.rows.take(np.flatnonzero(of_row != k)) if self.folds > 1 else p.rows
             seed = self.random_state + k
             settings = self._iterated(p, first, training, seed)
-            near = folds[-1].nuisances.behaviour if folds else None
             nuisances = fit_nuisances(
                 p, training, settings, pairwise=pairwise and not by_cell, seed=seed, moments=moments.get(k), near=near
             )
-            folds.append(CellFold(p, rows, nuisances) if by_cell else RowFold(p, rows, training, nuisances, self.floor))
+            return CellFold(p, each[k], nuisances) if by_cell else RowFold(p, each[k], training, nuisances, self.floor)
+
+        begun = fitted(0)  # where the other folds' behaviour policies begin
+        self.jobs_ = self._jobs(first)
+        folds = [begun, *at_once(lambda k: fitted(k, begun.nuisances.behaviour), range(1, len(each)), self.jobs_)]
         self.problem_, self.folds_, self.parts_ = p, folds, parts
         self.__dict__.pop("scores_", None)
         self.g_ = self._second_stage(p, final, pairwise or by_cell)
@@ -158,11 +169,13 @@ class DRQLearner(Inference, Learner):
             from unseen.outcomes.q_network import fit_pairwise
 
             return fit_pairwise(p.rows.states, targets, lambda i, rng: 0.0, weight, p.features, self.random_state)
+        scale = weight * len(weight)  # averages 1 / A, so that regressors' own penalties mean the same at any n
+        if isinstance(final, str):
+            g, self.leaf_ = fit_trees(final, p.rows, targets, scale, p.features, p.psi.mode, p.data.n_trajectories, self.random_state)
+            return g
         states = np.repeat(p.rows.states, p.actions, axis=0)
         actions = np.tile(np.arange(p.actions), len(p.rows))
-        scale = weight * len(weight)  # averages 1 / A, so that regressors' own penalties mean the same at any n
-        model = regressor(final, self.random_state)
-        return fit_q(states, actions, targets.ravel(), scale.ravel(), model, p.features, p.actions, p.psi.mode)
+        return fit_q(states, actions, targets.ravel(), scale.ravel(), final, p.features, p.actions, p.psi.mode)
 
     def _theta(self, p: Problem, weight: Float64[np.ndarray, "n A"], pairwise: bool) -> Float64[np.ndarray, " p"]:
         """H^-1 E[sum_a lambda psi Phi], or the same through the flow equation: p functions instead of one of pairs."""
@@ -243,6 +256,15 @@ class DRQLearner(Inference, Learner):
             stabilise=self.stabilise,
             floor=self.floor,
         )
+
+    def _jobs(self, first: FirstStage) -> int:
+        if self.n_jobs != "auto":
+            if not isinstance(self.n_jobs, int) or self.n_jobs == 0:
+                raise UserError(f"n_jobs = {self.n_jobs!r}; a number of threads, -1 for one on each core, or 'auto'")
+            return self.n_jobs
+        plain = ("auto", "tabular", "linear", "logistic", "logged", "zero")
+        alone = all(isinstance(x, str) and x in plain for x in (first.behaviour, first.initial_q, first.ratio))
+        return -1 if alone and self.iterations == 1 else 1
 
     def _iterated(self, p: Problem, first: FirstStage, training: Any, seed: int) -> FirstStage:
         """The first stage of one fold; with further iterations its initial Q is a DRQ of the training rows."""

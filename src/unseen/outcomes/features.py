@@ -40,6 +40,8 @@ class Transformed:
 class StateFeatures:
     """From encoded states to (n, q) features, the first of which is 1.
 
+    One feature after another in memory: there are few features and many rows, and what is done to a feature should run along the rows.
+
     Args:
         schema: names, kinds and levels of the columns.
         states: (n, d) to learn means, deviations and knots from.
@@ -65,15 +67,16 @@ class StateFeatures:
 
     def __call__(self, states: Float64[np.ndarray, "m d"]) -> Float64[np.ndarray, "m q"]:
         """(m, q) features."""
-        return np.concatenate([np.ones((len(states), 1)), self._transform(states)], axis=1)
+        if self._transform is None:
+            return self._standardised(states, first_level=1, constant=True)
+        rest = self._transform(states)
+        whole = np.empty((1 + rest.shape[1], len(states)))
+        whole[0], whole[1:] = 1.0, rest.T
+        return whole.T
 
     def columns(self, states: Float64[np.ndarray, "m d"], *, every_level: bool = False) -> Float64[np.ndarray, "m c"]:
         """(m, c) standardised numbers, then indicators of levels (all but the first unless `every_level`)."""
-        numbers = states.take(self.numeric, axis=1) if self.levels else states
-        parts = [(numbers - self.mean) / self.deviation]
-        for i, count in self.levels.items():
-            parts.append((states[:, [i]] == np.arange(0 if every_level else 1, count)).astype(np.float64))
-        return np.concatenate(parts, axis=1) if self.levels else parts[0]
+        return self._standardised(states, first_level=0 if every_level else 1, constant=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,13 +93,27 @@ class StateFeatures:
         """How many columns there are with every level."""
         return len(self.numeric) + sum(self.levels.values())
 
-    def _fitted(self, kind: Any, states: Float64[np.ndarray, "n d"], seed: int) -> Callable[[Any], Any]:
+    def _standardised(self, states: Float64[np.ndarray, "m d"], first_level: int, constant: bool) -> Float64[np.ndarray, "m c"]:
+        begin = int(constant)
+        end = begin + len(self.numeric)
+        whole = np.empty((end + sum(count - first_level for count in self.levels.values()), len(states)))
+        whole[:begin] = 1.0
+        numbers = whole[begin:end]
+        np.subtract(states.T[self.numeric] if self.levels else states.T, self.mean[:, None], out=numbers)
+        numbers /= self.deviation[:, None]
+        for i, count in self.levels.items():
+            begin, end = end, end + count - first_level
+            whole[begin:end] = states[:, i] == np.arange(first_level, count)[:, None]
+        return whole.T
+
+    def _fitted(self, kind: Any, states: Float64[np.ndarray, "n d"], seed: int) -> Callable[[Any], Any] | None:
+        """What comes behind the standardised columns; None: nothing."""
         if isinstance(kind, str):
             makers = {"standard": None, "splines": self._splines, "fourier": self._fourier, "leaves": self._leaves}
             if kind not in makers:
                 raise unknown("features", kind, makers)
             maker = makers[kind]
-            return self.columns if maker is None else maker(states, seed)
+            return None if maker is None else maker(states, seed)
         from sklearn.base import clone
 
         transformer: Any = clone(kind)

@@ -16,6 +16,7 @@ from unseen.errors import UserError
 from unseen.outcomes.estimates import Estimate
 from unseen.outcomes.functionals import Functional, Projection, Regions, StateMean, policy_weight, rows_at_once, uniform_weight
 from unseen.outcomes.linear import CHUNK, chunks, solve
+from unseen.outcomes.threads import at_once
 
 if TYPE_CHECKING:
     from unseen.outcomes.diagnostics import Diagnostics
@@ -31,7 +32,7 @@ NO_INTERVAL = (
 
 
 class Inference:
-    """Mixed into learners that keep their folds: `folds_`, `parts_`, `fold_`, `problem_`.
+    """Mixed into learners that keep their folds: `folds_`, `parts_`, `fold_`, `problem_`, and `jobs_`, how many are asked at a time.
 
     Source: specification, 11.1 (derived there).
     """
@@ -40,13 +41,15 @@ class Inference:
     folds_: list[Fold]
     parts_: list[Int64[np.ndarray, "_"]]
     fold_: Int64[np.ndarray, " N"]
+    jobs_: int
     final: Any
     row_weight: str
     ridge: float
 
     def scores(self, functional: Functional) -> Float64[np.ndarray, "N k"]:
         """(N, k) sum_t share_it {sum_a u(S, a) Q1(S, a) + (local + rho omega) delta}: each row with nuisances from the other folds."""
-        return np.sum([self._sums(f.rows, f.scores(functional), rows_at_once(functional)) for f in self.folds_], axis=0)
+        size = rows_at_once(functional)
+        return np.sum(at_once(lambda f: self._sums(f.rows, f.scores(functional), size), self.folds_, self.jobs_), axis=0)
 
     def by_row(self, parts: Sequence[Any]) -> Any:
         """(n, ...) what the folds say about their rows, back in the order of the data."""

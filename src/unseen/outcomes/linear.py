@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64
 from unseen.outcomes.features import StateFeatures
 from unseen.outcomes.rows import Rows
 
-CHUNK = 2_048  # rows whose features are held at a time: few enough for the processor's cache
+CHUNK = 8_192  # rows whose features are held at a time: few enough for the processor's cache, enough for threads not to wait for each other
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +32,10 @@ class ActionFeatures:
     def mix(self, phi: Float[np.ndarray, "n q"], weights: Float[np.ndarray, "n A"]) -> Float64[np.ndarray, "n p"]:
         """sum_a weights(a) psi(s, a): one action's features for indicators, expected ones for probabilities."""
         if self.mode == "separate":
-            return (weights[:, :, None] * phi[:, None, :]).reshape(len(phi), -1)
-        return np.concatenate([phi * weights.sum(axis=1, keepdims=True), weights[:, 1:]], axis=1)
+            whole = np.empty((weights.shape[1], phi.shape[1], len(phi)))  # row after row is the longest way, so that it comes last
+            np.multiply(weights.T[:, None], phi.T[None], out=whole)
+            return whole.reshape(-1, len(phi)).T
+        return np.concatenate([phi.T * weights.sum(axis=1), weights.T[1:]]).T
 
     def values(self, phi: Float[np.ndarray, "n q"], theta: Float64[np.ndarray, "p"]) -> Float64[np.ndarray, "n A"]:
         """psi(s, a)' theta for every action."""

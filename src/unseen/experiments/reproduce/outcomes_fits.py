@@ -72,6 +72,8 @@ def _fit(method: Method, of: Known | Patients, data: Transitions, visits: Visits
     if method.learner == "Nearest":
         return None, nearest(asked, data)
     learner = getattr(room, method.learner)(of.discount, **_options(method.options, of))
+    if isinstance(learner, room.DRQLearner):
+        learner.set_params(n_jobs=1)  # data sets are spread over the cores already
     with warnings.catch_warnings():  # what LightGBM and scikit-learn say about feature names and small leaves
         warnings.simplefilter("ignore", UserWarning)
         learner.fit(data, of.judged())

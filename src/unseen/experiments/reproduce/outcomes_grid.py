@@ -132,7 +132,8 @@ NETWORKS = (
 TREES = (
     Method(QREG, "trees", "QRegression", {"model": "trees", "actions": "additive"}),
     Method(FITTED, "trees", "FQE", {"model": "trees"} | _TREES),
-    Method(DRQ, "trees", "DRQLearner", {"final": "trees", "initial_q": "trees", "folds": 2} | _TREES),
+    Method(DRQ, "trees", "DRQLearner", {"final": "lightgbm", "initial_q": "trees", "folds": 2} | _TREES),
+    Method("DRQ, linear second stage", "trees", "DRQLearner", {"final": "linear", "initial_q": "trees", "folds": 2} | _TREES),
 )
 
 INITIAL: Mapping[str, Mapping[str, Any]] = {
