@@ -88,12 +88,13 @@ def check_table(
     propensity: str | Mapping[Any, str] | None = None,
     next_state: str | Sequence[str] | None = None,
     actions: Sequence[Any] | None = None,
+    modifiers: str | Sequence[str] | Mapping[str, str] = (),
 ) -> Findings:
     """Look for gaps, duplicates, disorder, values that are missing or impossible, endings that are none, and thin support.
 
     Args:
         table: as in `Transitions.from_table`, whose other arguments are these.
-        id, time, state, action, reward, terminated, truncated, propensity, next_state, actions: see there.
+        id, time, state, action, reward, terminated, truncated, propensity, next_state, actions, modifiers: see there.
 
     Returns:
         All findings; without an error among them `Transitions.from_table` takes the table, up to declared kinds of state columns.
@@ -102,7 +103,8 @@ def check_table(
     states = [state] if isinstance(state, str) else list(state)
     nexts = [] if next_state is None else [next_state] if isinstance(next_state, str) else list(next_state)
     given = [propensity] if isinstance(propensity, str) else [] if propensity is None else list(propensity.values())
-    named = [id, time, *states, action, reward, terminated, *([truncated] if truncated else []), *given, *nexts]
+    others = [modifiers] if isinstance(modifiers, str) else list(modifiers)
+    named = [id, time, *states, *others, action, reward, terminated, *([truncated] if truncated else []), *given, *nexts]
     absent = [name for name in dict.fromkeys(named) if name not in frame.columns]
     if absent:
         return Findings(tuple(Finding("error", name, f"there is no such column; the table has {frame.columns}") for name in absent))
@@ -118,7 +120,7 @@ def check_table(
     empty = missing(frame[action]) & missing(frame[reward])
     decision = ~(empty & (following < 0)) if not nexts else np.ones(len(frame), np.bool_)
     report.missing([*states], np.ones(len(frame), np.bool_))
-    report.missing([action, reward, terminated], decision)
+    report.missing([action, reward, terminated, *others], decision)
     _sequences(report, id, time, steps, following, order, of_row, usable)
     ended = _flags(report, frame, terminated, decision)
     cut = _flags(report, frame, truncated, decision) if truncated else np.zeros(len(frame), np.bool_)
@@ -128,8 +130,10 @@ def check_table(
     after[following[has_next]] = (ended | cut)[has_next]
     report.add("error", reward, "there is an action or a reward after the end; begin a new id there", after & decision)
     declared: Mapping[str, str] = state if isinstance(state, Mapping) else {}
-    for name in states:
-        _finite(report, frame[name], name, np.ones(len(frame), np.bool_), "state")
+    declared = {**declared, **(modifiers if isinstance(modifiers, Mapping) else {})}
+    for name in (*states, *others):
+        where, role = (np.ones(len(frame), np.bool_), "state") if name in states else (decision, "modifier")
+        _finite(report, frame[name], name, where, role)
         _numbers_as_text(report, frame[name], name, declared.get(name))
     values = _finite(report, frame[reward], reward, decision, "reward", number=True)
     held = values[decision & np.isfinite(values)]
@@ -229,7 +233,7 @@ def _numbers_as_text(report: _Report, series: nw.Series[Any], name: str, declare
     values = series.to_list()
     texts = np.array([isinstance(value, str) for value in values], np.bool_)
     odd = np.array([isinstance(value, str) and not is_number(value) for value in values], np.bool_)
-    if declared == "numeric" or odd.sum() < texts.sum() / 2:
+    if declared == "numeric" or odd.sum() <= texts.sum() / 2:
         says = (
             f"{int((texts & ~odd).sum())} of {int(texts.sum())} are numbers, these are not; correct them, or declare the column categorical"
         )

@@ -42,6 +42,9 @@ class Transitions:
         propensities: behaviour probabilities as logged: (n,) of the action taken, (n, A) of all actions, or None.
         dropped: decisions left out because they neither terminated nor have a next state.
         dropped_of: (N,) how many of them each trajectory lost, where that is known.
+        modifiers: (n, k) encoded by `modifier_schema`: what is known at each decision besides the state, or None. Policies are not asked
+            about them and nothing is fitted on them; effects can be compared by them.
+        modifier_schema: their columns.
     """
 
     states: Float64[np.ndarray, "n d"]
@@ -59,6 +62,8 @@ class Transitions:
     propensities: Float64[np.ndarray, "..."] | None = None
     dropped: int = 0
     dropped_of: Int64[np.ndarray, " N"] | None = None
+    modifiers: Float64[np.ndarray, "n k"] | None = None
+    modifier_schema: Schema | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -111,6 +116,13 @@ class Transitions:
         """Encoded states as the same named columns, in the dataframe library the data came in; what a policy is asked with."""
         return self.schema.decode(states)
 
+    def describe(self, states: Float64[np.ndarray, "m d"], modifiers: Float64[np.ndarray, "m k"] | None) -> Any:
+        """Encoded states as named columns, with those of the modifiers behind them; what a region's function is asked with."""
+        if modifiers is None or self.modifier_schema is None:
+            return self.schema.decode(states)
+        both = Schema((*self.schema.columns, *self.modifier_schema.columns), self.schema.backend)
+        return both.decode(np.concatenate([states, modifiers], axis=1))
+
     def encode_actions(self, actions: object) -> Int64[np.ndarray, " m"]:
         """(m,) indices from action labels (one, or a sequence); an unknown one is a `UserError`."""
         values = actions.tolist() if isinstance(actions, np.ndarray) else actions
@@ -144,6 +156,8 @@ class Transitions:
             propensities=None if self.propensities is None else self.propensities[keep],
             dropped=self.dropped if self.dropped_of is None else int(self.dropped_of[chosen].sum()),
             dropped_of=None if self.dropped_of is None else self.dropped_of[chosen],
+            modifiers=None if self.modifiers is None else self.modifiers[keep],
+            modifier_schema=self.modifier_schema,
         )
 
     @staticmethod
@@ -160,6 +174,7 @@ class Transitions:
         propensity: str | Mapping[Any, str] | None = None,
         next_state: str | Sequence[str] | None = None,
         actions: Sequence[Any] | None = None,
+        modifiers: str | Sequence[str] | Mapping[str, Kind] = (),
     ) -> Transitions:
         """From a table with one row per decision: a path (.parquet, .csv), any dataframe narwhals knows, or a mapping of columns.
 
@@ -180,6 +195,7 @@ class Transitions:
                 the column with its probability.
             next_state: columns with the next state, in the order of `state`; missing where unknown.
             actions: all allowed actions; those in the log when left out.
+            modifiers: columns that are no part of the state, known before each decision, by which effects are to be compared; as `state`.
 
         Raises:
             UserError: the first thing wrong, with row (counted from 0) and column.
@@ -202,6 +218,7 @@ class Transitions:
         codes, action_labels = _actions(frame, action, decision, allowed)
         propensities = read_propensities(frame, propensity, codes, action_labels, decision)
 
+        others = fit_modifiers(frame, modifiers, names)
         schema = fit_schema(frame, state, next_names)
         states = schema.encode_columns(frame, names)
         next_states, known = _next_states(frame, schema, states, trajectories, next_names)
@@ -225,11 +242,17 @@ class Transitions:
             propensities=None if propensities is None else propensities[rows],
             dropped=int((decision & ~keep).sum()),
             dropped_of=np.bincount(trajectories.of_row[decision & ~keep], minlength=len(trajectories.ids)).astype(np.int64),
+            modifiers=None if others is None else others.encode_columns(frame, [c.name for c in others.columns], decision)[rows],
+            modifier_schema=others,
         )
 
     @staticmethod
     def from_episodes(
-        episodes: Episodes, *, state: str | Sequence[str] | Mapping[str, Kind] = "observation", actions: Sequence[Any] | None = None
+        episodes: Episodes,
+        *,
+        state: str | Sequence[str] | Mapping[str, Kind] = "observation",
+        actions: Sequence[Any] | None = None,
+        modifiers: str | Sequence[str] | Mapping[str, Kind] = (),
     ) -> Transitions:
         """From episodes, whose final observations are known, so that nothing is dropped.
 
@@ -238,14 +261,13 @@ class Transitions:
             state: observations or signals, named as in `Episodes.to_polars`: "observation", "observation.NAME", "signal.NAME";
                 integer scalars and text are categorical, everything else numeric, unless a mapping says otherwise.
             actions: all allowed actions; those taken when left out.
+            modifiers: observations or signals that are no part of the state, by which effects are to be compared.
 
         Raises:
             UserError: an unknown name, an array that is no vector, a continuous action.
         """
         if episodes.actions.ndim != 1:
             raise UserError(f"actions have shape {episodes.actions.shape}; transitions need one discrete action per step")
-        names = [state] if isinstance(state, str) else list(state)
-        declared: Mapping[str, Kind] = state if isinstance(state, Mapping) else {}
         data: dict[str, Any] = {
             "episode": episodes.episode_of_step,
             "t": episodes.time_of_step,
@@ -254,15 +276,10 @@ class Transitions:
             "terminated": episodes.terminated,
             "truncated": episodes.truncated,
         }
-        kinds: dict[str, Kind] = {}
-        for name in names:
-            for part, values in _parts(episodes, name).items():
-                categorical = part == name and values.dtype.kind in "biuT"
-                kinds[part] = declared.get(name, "categorical" if categorical else "numeric")
-                listed = values.tolist() if values.dtype.kind == "T" else values
-                now, following = episodes.rows_of_steps, episodes.rows_of_steps + 1
-                data[part] = [listed[i] for i in now] if isinstance(listed, list) else listed[now]
-                data[f"next_{part}"] = [listed[i] for i in following] if isinstance(listed, list) else listed[following]
+        kinds, now = _columns(episodes, state, episodes.rows_of_steps)
+        _, following = _columns(episodes, state, episodes.rows_of_steps + 1)
+        others, seen = _columns(episodes, modifiers, episodes.rows_of_steps)
+        data |= seen | now | {f"next_{part}": values for part, values in following.items()}
         if episodes.behaviour_log_probability is not None:
             data["propensity"] = np.exp(episodes.behaviour_log_probability.astype(np.float64))
         return Transitions.from_table(
@@ -277,6 +294,7 @@ class Transitions:
             propensity="propensity" if "propensity" in data else None,
             next_state=[f"next_{part}" for part in kinds],
             actions=actions,
+            modifiers=others,
         )
 
 
@@ -311,6 +329,30 @@ def _next_states(
         return states[trajectories.following], trajectories.following >= 0
     known = ~all_missing(frame, names, "next state")
     return schema.encode_columns(frame, names, known), known
+
+
+def fit_modifiers(frame: Frame, modifiers: str | Sequence[str] | Mapping[str, Kind], state: Sequence[str]) -> Schema | None:
+    """The columns of effect modifiers; None where there are none."""
+    names = [modifiers] if isinstance(modifiers, str) else list(modifiers)
+    both = [name for name in names if name in state]
+    if both:
+        raise UserError(f"column {both[0]!r} is both state and modifier; effects can be compared by the state's columns as it is")
+    return fit_schema(frame, modifiers) if names else None
+
+
+def _columns(
+    episodes: Episodes, names: str | Sequence[str] | Mapping[str, Kind], rows: Int64[np.ndarray, " n"]
+) -> tuple[dict[str, Kind], dict[str, Any]]:
+    """Kinds and values of observations and signals at these rows, a column for each component."""
+    declared: Mapping[str, Kind] = names if isinstance(names, Mapping) else {}
+    kinds: dict[str, Kind] = {}
+    found: dict[str, Any] = {}
+    for name in [names] if isinstance(names, str) else list(names):
+        for part, values in _parts(episodes, name).items():
+            categorical = part == name and values.dtype.kind in "biuT"
+            kinds[part] = declared.get(name, "categorical" if categorical else "numeric")
+            found[part] = [str(v) for v in values[rows]] if values.dtype.kind == "T" else values[rows]
+    return kinds, found
 
 
 def _parts(episodes: Episodes, name: str) -> dict[str, np.ndarray]:

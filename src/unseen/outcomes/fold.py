@@ -87,7 +87,7 @@ class RowFold:
         """From some of the rows to their omega."""
         nuisances = self.nuisances
         if nuisances.table is not None:
-            omega = self._from_table(cell_measure(self.problem, functional, nuisances.table.density))
+            omega = self._from_table(cell_measure(self.problem, functional, nuisances.table.density, self.training))
             return lambda part: omega[part]
         assert nuisances.flow is not None
         assert nuisances.inverse is not None
@@ -184,7 +184,7 @@ class CellFold:
 
     def scores(self, functional: Functional) -> Callable[[slice], Float64[np.ndarray, "c k"]]:
         """From some of the rows to sum_a u(S, a) Q1(S, a) + delta {mu + pi_e mu M} / frequency of the row's cell."""
-        weights = self._by_cell(cell_measure(self.problem, functional, self.visits.sum(axis=1)))
+        weights = self._by_cell(cell_measure(self.problem, functional, self.visits.sum(axis=1), self.rows))
         return lambda part: functional.mix(self.rows.take(part), self.q[part]) + weights[part] * self.delta[part, None]
 
     def start_weights(
@@ -204,12 +204,21 @@ class CellFold:
 Fold = RowFold | CellFold
 
 
-def cell_measure(p: Problem, functional: Functional, visits: Float64[np.ndarray, " S"]) -> Float64[np.ndarray, "S A k"]:
-    """(S, A, k) mu(s, a) = p_b(s) u(s, a): the functional as weights of cells, states weighted by their visits."""
-    density = (visits / visits.sum())[:, None]
+def cell_measure(p: Problem, functional: Functional, visits: Float64[np.ndarray, " S"], rows: Rows) -> Float64[np.ndarray, "S A k"]:
+    """(S, A, k) mu(s, a) = p_b(s) E[u(S, V, a) | S = s]: the functional as weights of cells, states weighted by their visits.
+
+    A function u of the state is asked once for each state; one that looks at modifiers V too is averaged over the rows.
+    """
     hot = np.eye(p.actions)
-    rows = p.cell_rows
-    return np.stack([density * functional.mix(rows, np.tile(hot[a], (len(rows), 1))) for a in range(p.actions)], axis=1)
+    if rows.modifiers is None:
+        density, some = (visits / visits.sum())[:, None], p.cell_rows
+        return np.stack([density * functional.mix(some, np.tile(hot[a], (len(some), 1))) for a in range(p.actions)], axis=1)
+    assert rows.s is not None
+    measure = []
+    for a in range(p.actions):
+        each = functional.mix(rows, np.tile(hot[a], (len(rows), 1))) * rows.share[:, None]
+        measure.append(np.stack([np.bincount(rows.s, column, len(visits)) for column in each.T], axis=1))
+    return np.stack(measure, axis=1)
 
 
 def start_measure(

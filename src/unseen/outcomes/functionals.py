@@ -102,6 +102,37 @@ class Regions:
 
 
 @dataclass(frozen=True, eq=False)
+class Along:
+    """argmin over b of E[(sum_a c(a) Q(S, a) - b' x)^2]: how an outcome or a contrast varies along some columns x, linearly.
+
+    Attributes:
+        columns: from rows to (m, k) x, the constant among them.
+        actions: (A,) coefficients c.
+        names: of the k columns.
+        label: in words.
+    """
+
+    columns: Any
+    actions: Float64[np.ndarray, " A"]
+    names: tuple[str, ...]
+    label: str
+
+    def mix(self, rows: Rows, weights: Float64[np.ndarray, "m A"]) -> Float64[np.ndarray, "m k"]:
+        """x sum_a c(a) weights(a)."""
+        return self.columns(rows) * (weights @ self.actions)[:, None]
+
+    def gram(self, rows: Rows) -> Float64[np.ndarray, "k k"]:
+        """E[x x']."""
+        x = self.columns(rows)
+        return (x * rows.share[:, None]).T @ x
+
+    def fitted(self, rows: Rows, theta: Float64[np.ndarray, " k"]) -> Float64[np.ndarray, "m k"]:
+        """x x' b."""
+        x = self.columns(rows)
+        return x * (x @ theta)[:, None]
+
+
+@dataclass(frozen=True, eq=False)
 class Projection:
     """argmin over theta of E[sum_a lambda(a|S) (Q(S, a) - psi(S, a)' theta)^2]: the linear function nearest to Q.
 

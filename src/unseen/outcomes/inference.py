@@ -12,9 +12,9 @@ from jaxtyping import Float64, Int64
 from sklearn.utils.validation import check_is_fitted
 
 from unseen.data.table import as_frame
-from unseen.errors import UserError
+from unseen.errors import UserError, unknown
 from unseen.outcomes.estimates import Estimate
-from unseen.outcomes.functionals import Functional, Projection, Regions, StateMean, policy_weight, rows_at_once, uniform_weight
+from unseen.outcomes.functionals import Along, Functional, Projection, Regions, StateMean, policy_weight, rows_at_once, uniform_weight
 from unseen.outcomes.linear import CHUNK, chunks, solve
 from unseen.outcomes.threads import at_once
 
@@ -132,6 +132,32 @@ class Inference:
         coefficients[int(data.encode_actions(action)[0])] = 1.0
         return self._by_state(states, coefficients, f"{action}")
 
+    def effect_along(self, columns: str | Sequence[str], treat: Any, control: Any) -> Estimate:
+        """How E[Q(S, treat) - Q(S, control)] varies along columns of the state or of the modifiers: its linear projection on them.
+
+        Args:
+            columns: names; numbers are centred at their mean, and categories compared with their first level, so that the first number is
+                the effect where all numbers are average and all categories are at their first level.
+            treat, control: action labels.
+
+        Returns:
+            An `Estimate` of that effect, and of what one unit of each number, or another level, adds to it.
+
+        Raises:
+            UserError: a name that is no column, one that is the same everywhere, actions that the weights leave out.
+        """
+        check_is_fitted(self, "g_")
+        p = self.problem_
+        x, names = along(p.data, [columns] if isinstance(columns, str) else list(columns))
+        coefficients = np.zeros(p.actions)
+        first, second = (int(p.data.encode_actions(a)[0]) for a in (treat, control))
+        coefficients[first] += 1.0
+        coefficients[second] -= 1.0
+        self._require_weight(coefficients)
+        everybody = self._cautions(np.ones((len(p.rows), 1)), coefficients, ("all decisions",))
+        found = self.estimate(Along(x, coefficients, names, f"{treat} - {control}, linear in {', '.join(names[1:])}"))
+        return replace(found, cautions=everybody)
+
     def coefficients(self) -> Estimate:
         """theta of the linear projection of Q on the features, whatever the second stage is."""
         return self.estimate(self.projection(), getattr(self, "scores_", None))
@@ -213,7 +239,7 @@ class Inference:
         p = self.problem_
 
         def inside(rows: Any) -> Any:
-            frame = p.data.decode_states(rows.states)
+            frame = p.data.describe(rows.states, rows.modifiers)
             return np.stack([_members(f, frame, len(rows), name) for name, f in regions.items()], axis=1)
 
         count = inside(p.rows).sum(axis=0)
@@ -282,6 +308,40 @@ class Inference:
                 total = np.zeros((len(total), some.shape[1]))
             total[who[first]] += some
         return total
+
+
+def along(data: Any, columns: Sequence[str]) -> tuple[Callable[[Rows], Float64[np.ndarray, "m k"]], tuple[str, ...]]:
+    """From rows to (m, k): 1, centred numbers, indicators of all levels but the first; and what they are called."""
+    schemas = [data.schema] + ([data.modifier_schema] if data.modifier_schema is not None else [])
+    known = {c.name: (part, i, c) for part, schema in enumerate(schemas) for i, c in enumerate(schema.columns)}
+    if not columns:
+        raise UserError(f"name at least one column; there are {', '.join(known)}")
+    for name in columns:
+        if name not in known:
+            raise unknown("column of state or modifiers", name, known)
+    chosen = [known[name] for name in dict.fromkeys(columns)]
+    values = [data.states] if data.modifiers is None else [data.states, data.modifiers]
+    names, pieces = ["where all are average or first"], []
+    for part, i, c in chosen:
+        if np.ptp(values[part][:, i]) == 0:
+            raise UserError(f"column {c.name!r} is the same everywhere; nothing varies along it")
+        if c.kind == "numeric":
+            names.append(c.name)
+            pieces.append((part, i, float(values[part][:, i].mean()), None))
+        else:
+            present = [code for code in range(len(c.levels)) if (values[part][:, i] == code).any()]
+            names += [f"{c.name}={c.levels[code]}" for code in present[1:]]
+            pieces += [(part, i, 0.0, code) for code in present[1:]]
+
+    def x(rows: Rows) -> Float64[np.ndarray, "m k"]:
+        of = [rows.states, rows.modifiers]
+        found = [np.ones(len(rows))]
+        for part, i, mean, code in pieces:
+            column = of[part][:, i]  # type: ignore[index]
+            found.append(column - mean if code is None else (column == code).astype(np.float64))
+        return np.stack(found, axis=1)
+
+    return x, tuple(names)
 
 
 def _members(region: Any, frame: Any, n: int, name: str) -> Any:

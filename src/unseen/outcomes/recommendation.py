@@ -151,7 +151,7 @@ def value_of_recommendations(
     Args:
         learner: unfitted `DRQLearner`; it is cloned.
         data: `Transitions`. policy: what is done where there is no recommendation.
-        regions: name -> who is in it.
+        regions: name -> who is in it, by columns of the state: a policy that looks at modifiers cannot be judged from states.
         share: of the trajectories that recommendations are learned from.
         seed: of the split.
         options: of `recommend`.
@@ -181,7 +181,7 @@ def _support(learner: Any, states: Any) -> Float64[np.ndarray, "m A"]:
     if callable(states):
         states = {"region": states}
     if isinstance(states, Mapping) and states and all(callable(f) for f in states.values()):
-        frame = p.data.decode_states(p.rows.states)
+        frame = p.data.describe(p.rows.states, p.rows.modifiers)
         return np.stack([hot[np.asarray(f(frame), np.bool_)].sum(axis=0) for f in states.values()])
     encoded = learner._encoded(states)
     if p.cells is not None:

@@ -30,6 +30,7 @@ class Rows:
         logged: (n,) probability that the behaviour policy gave the action taken, where known.
         logged_every: (n, A) of every action, where known.
         s, s_next: (n,) numbers of the states, where they are counted.
+        modifiers: (n, k) encoded, where the data have any.
     """
 
     states: Float64[np.ndarray, "n d"]
@@ -45,6 +46,7 @@ class Rows:
     logged_every: Float64[np.ndarray, "n A"] | None = None
     s: Int64[np.ndarray, " n"] | None = None
     s_next: Int64[np.ndarray, " n"] | None = None
+    modifiers: Float64[np.ndarray, "n k"] | None = None
 
     def __len__(self) -> int:
         return len(self.rewards)
@@ -105,6 +107,7 @@ def rows_of(data: Transitions, policy: PolicyAt, weight: Float64[np.ndarray, " n
         weight=np.ones(len(data)) if weight is None else weight,
         logged=logged,
         logged_every=every,
+        modifiers=data.modifiers,
     )
 
 
