@@ -297,6 +297,18 @@ class Transitions:
             modifiers=others,
         )
 
+    @staticmethod
+    def from_d3rlpy(dataset: Any, **options: Any) -> Transitions:
+        """From a data set of d3rlpy; see `unseen.data.d3rlpy.from_d3rlpy`."""
+        from unseen.data.d3rlpy import from_d3rlpy
+
+        return from_d3rlpy(dataset, **options)
+
+    @staticmethod
+    def from_minari(dataset: Any, **options: Any) -> Transitions:
+        """From a Minari dataset or the id of a local one (extra `minari`); options as in `from_episodes`."""
+        return Transitions.from_episodes(Episodes.from_minari(dataset), **options)
+
 
 def _decisions(frame: Frame, trajectories: Trajectories, action: str, reward: str) -> Bool[np.ndarray, " n"]:
     """(n,) false for the last row of a trajectory where it holds a final state and nothing else."""

@@ -14,7 +14,7 @@ from unseen.data import Transitions
 from unseen.errors import UserError
 from unseen.outcomes.features import StateFeatures
 from unseen.outcomes.linear import ActionFeatures
-from unseen.outcomes.policies import PolicyAt, at_states, evaluated
+from unseen.outcomes.policies import Columns, PolicyAt, at_states, evaluated
 from unseen.outcomes.rows import Rows, query_rows, quotient, rows_of
 from unseen.outcomes.tables import Cells, Counts, policy_table
 
@@ -139,7 +139,8 @@ def problem(
         actions: how linear models join state and action.
         seed: of random features.
         weight: (n,) of the rows; all alike by default.
-        counted: whether states are numbered; None: where all columns are categorical and at most 2,000 states occur.
+        counted: whether states are numbered; None: where all columns are categorical, at most 2,000 states occur, and the policy is a
+            function of them.
 
     Raises:
         UserError: what is wrong with them.
@@ -168,7 +169,17 @@ def problem(
     if cells is not None:
         rows = replace(rows, s=cells.of(data.states), s_next=cells.of(data.next_states))
     psi = ActionFeatures(StateFeatures(data.schema, data.states, features, seed), data.n_actions, actions)
-    return Problem(data, policy, discount, rows, data.starts, at.starts, psi, cells, seed)
+    found = Problem(data, policy, discount, rows, data.starts, at.starts, psi, cells, seed)
+    return found if counted or cells is None or not isinstance(policy, Columns) else _counted_where_it_can_be(found)
+
+
+def _counted_where_it_can_be(p: Problem) -> Problem:
+    """A policy that is given row by row may see more than the state; then it is no table, and states are not counted."""
+    try:
+        _ = p.policy_table
+    except UserError:
+        return replace(p, cells=None, rows=replace(p.rows, s=None, s_next=None))
+    return p
 
 
 def checked_weight(weight: Any, n: int) -> Float64[np.ndarray, " n"]:

@@ -220,6 +220,6 @@ def policy_table(cells: Cells, parts: list[Any], actions: int) -> Float64[np.nda
             row = int(np.argmax(np.abs(table[s] - p).max(axis=1)))
             raise UserError(
                 f"the policy's probabilities differ within one state (row {row}), so it sees more than the state columns; "
-                "give them all, or do not use tables (final='linear', behaviour='logistic', ...)"
+                "give them all, or name no table among the learner's settings"
             )
     return np.where(np.isnan(table), 1 / actions, table)
