@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from unseen.agents.actor import Seen
 from unseen.agents.build import ActorCritic
@@ -24,9 +25,9 @@ BATCH = 256  # episodes replayed together
 def on_record(policy: Policy, episodes: Episodes, data: Transitions) -> Columns:
     """pi(. | h_t) along recorded episodes, to be judged from them by the learners of `unseen.outcomes`.
 
-    The history h_t is the recorded one, whoever acted in it. The agent's memory may hold more than the state of `data`; estimates of Q
-    are then of the policy averaged over what it remembers in a state, and it is for the state to make the process Markov: give the
-    learner what the simulator knows (signals), or a summary of the history, rather than a partial observation.
+    The history h_t is the recorded one, whoever acted in it. For Q to be of this agent, the state of `data` must hold what the agent
+    remembers: read `remembered(policy, episodes)`, with the signals that make the process Markov and with "signal.memory". Otherwise
+    the policy is averaged over what whoever acted remembered in a state. Importance sampling needs no state.
 
     Args:
         policy: a trained agent's, from `unseen.load(run).policy()`; its actions are discrete.
@@ -39,9 +40,7 @@ def on_record(policy: Policy, episodes: Episodes, data: Transitions) -> Columns:
     Raises:
         UserError: an agent with other actions, or transitions that are not those of the episodes.
     """
-    head = policy.agent.actor.head
-    if not isinstance(head, CategoricalHead) or head.multiple:
-        raise UserError("only an agent that chooses one of several actions can be judged from a log; this one's actions are vectors")
+    head = _head(policy)
     if len(data) != len(episodes.rewards) or data.n_trajectories != len(episodes):
         raise UserError(
             f"the transitions are {len(data)} of {data.n_trajectories} trajectories, the episodes {len(episodes.rewards)} steps of "
@@ -51,11 +50,37 @@ def on_record(policy: Policy, episodes: Episodes, data: Transitions) -> Columns:
     p = np.zeros((len(episodes.rewards) + len(episodes), data.n_actions))
     for begin in range(0, len(episodes), BATCH):
         some = np.arange(begin, min(begin + BATCH, len(episodes)))
-        rows, found = _replayed(policy.agent, episodes, some, int(head.first[0]))
+        rows, found = _replayed(policy.agent, episodes, some)
         p[np.ix_(rows, place)] = found
     now = episodes.rows_of_steps
     first = episodes.offsets[:-1] + np.arange(len(episodes))
     return Columns(p[now], p[now + 1], p[first])
+
+
+def _head(policy: Policy) -> CategoricalHead:
+    head = policy.agent.actor.head
+    if not isinstance(head, CategoricalHead) or head.multiple:
+        raise UserError("only an agent that chooses one of several actions can be judged from a log; this one's actions are vectors")
+    return head
+
+
+def remembered(policy: Policy, episodes: Episodes) -> Episodes:
+    """The episodes with one more signal, `memory`: z_t, what the agent's memory holds at each observation.
+
+    What is left out of the state but remembered by the agent makes its choices depend on more than the state. State and memory
+    together do not leave anything out: the memory moves by what is observed and done alone, so that the two are a Markov process under
+    any policy, and this agent's choices are a function of them. (A GRU's output is all that it remembers; an LSTM's is a part.)
+
+    Args:
+        policy: a trained agent's, with at most 64 numbers of memory if they are to be a state.
+        episodes: the log.
+    """
+    found = np.zeros((len(episodes.rewards) + len(episodes), policy.agent.actor.trunk.features))
+    for begin in range(0, len(episodes), BATCH):
+        some = np.arange(begin, min(begin + BATCH, len(episodes)))
+        rows, valid, seen = _seen(episodes, some, _head(policy))
+        found[rows[valid]] = np.asarray(_features(policy.agent, seen), np.float64)[valid]
+    return replace(episodes, signals={**episodes.signals, "memory": found})
 
 
 def _places(head: CategoricalHead, data: Transitions) -> Int64[np.ndarray, " A"]:
@@ -68,24 +93,29 @@ def _places(head: CategoricalHead, data: Transitions) -> Int64[np.ndarray, " A"]
 
 
 def _replayed(
-    agent: ActorCritic, episodes: Episodes, some: Int64[np.ndarray, " B"], first: int
+    agent: ActorCritic, episodes: Episodes, some: Int64[np.ndarray, " B"]
 ) -> tuple[Int64[np.ndarray, " m"], Float64[np.ndarray, "m A"]]:
     """Numbers of the observations of some episodes, and the agent's probabilities at each."""
+    rows, valid, seen = _seen(episodes, some, agent.actor.head)
+    p = np.exp(np.asarray(_log_probabilities(agent, seen), np.float64)[valid])
+    return rows[valid], p / p.sum(axis=1, keepdims=True)
+
+
+def _seen(episodes: Episodes, some: Int64[np.ndarray, " B"], head: Any) -> tuple[Int64[np.ndarray, "T B"], Bool[np.ndarray, "T B"], Seen]:
+    """(T, B) numbers of the observations of some episodes, which of them there are, and what an agent sees there."""
     lengths = np.diff(episodes.offsets)[some]
     t = np.arange(lengths.max() + 1)[:, None]
     valid = t <= lengths
-    row = episodes.offsets[some] + some + np.minimum(t, lengths)  # of observations; behind the end the last one again
-    observation = {name: jnp.asarray(values[row]) for name, values in episodes.observations.items()}
+    rows = episodes.offsets[some] + some + np.minimum(t, lengths)  # behind the end the last one again
+    observation = {name: jnp.asarray(values[rows]) for name, values in episodes.observations.items()}
     before = np.clip(t - 1, 0, lengths - 1) + episodes.offsets[some]
     seen = Seen(
         observation["observation"] if list(observation) == ["observation"] else observation,
-        jnp.asarray(episodes.actions[before] - first, jnp.int32),
+        jnp.asarray(episodes.actions[before] - int(head.first[0]), jnp.int32),
         jnp.asarray(np.broadcast_to(t == 0, valid.shape)),
         None,
     )
-    log_p = np.asarray(_log_probabilities(agent, seen), np.float64)
-    p = np.exp(log_p[valid])
-    return row[valid], p / p.sum(axis=1, keepdims=True)
+    return rows, valid, seen
 
 
 @eqx.filter_jit
@@ -94,3 +124,9 @@ def _log_probabilities(agent: ActorCritic, seen: Seen) -> Any:
     _, distribution, _ = agent.actor.unroll(agent.actor.initial(seen.start.shape[1]), agent.perceived(seen))
     assert isinstance(distribution, Categorical)
     return distribution.log_p
+
+
+@eqx.filter_jit
+def _features(agent: ActorCritic, seen: Seen) -> Any:
+    """(T, B, H)."""
+    return agent.actor.trunk.unroll(agent.actor.initial(seen.start.shape[1]), agent.perceived(seen))[1]
