@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from mdp import TablePolicy, random_mdp
+from test_learners import patients, transitions
 
 from unseen.errors import UserError
-from unseen.outcomes import DRQLearner
+from unseen.outcomes import DRQLearner, Uniform
+from unseen.outcomes.functionals import StateMean
 
 STATES = np.arange(5.0)[:, None]
 
@@ -100,3 +104,69 @@ def contrast_of(learner, s, treat, control):
     phi = p.features(np.array([[float(s)]]))
     hot = np.eye(3)
     return p.psi.mix(phi, (hot[treat] - hot[control])[None])[0]
+
+
+def sticky_chain():
+    """States that stay: rows of one trajectory are alike, which a variance that takes them for independent cannot know."""
+    mdp = random_mdp(11, ending=0.1, overlap=4.0)
+    stay = np.eye(5)[:, None, :].repeat(3, axis=1) * mdp.transition.sum(axis=2, keepdims=True)
+    return replace(mdp, transition=0.9 * stay + 0.1 * mdp.transition)
+
+
+@pytest.mark.slow
+def test_rows_taken_for_independent_do_not_cover():
+    """The negative control: sum IF^2 over rows instead of over trajectories."""
+    mdp, most, replications = sticky_chain(), 20, 400
+    v = (mdp.policy * mdp.q).sum(axis=1)
+    truth = float(truth_by_lengths(mdp, most) @ v)
+    by_row = by_trajectory = 0
+    for k in range(replications):
+        data = mdp.sample(np.random.default_rng([6, k]), 400, most)
+        one = DRQLearner(mdp.discount, folds=2, random_state=k, n_jobs=1).fit(data, TablePolicy(mdp.policy))
+        low, high = one.value("states").interval()
+        by_trajectory += low <= truth <= high
+        scores = one.by_row([f.scores(StateMean())(slice(0, len(f.rows))) for f in one.folds_])[:, 0]
+        by_row += abs(scores.mean() - truth) <= 1.96 * scores.std() / len(scores) ** 0.5
+    assert by_trajectory / replications > 0.92, by_trajectory
+    assert by_row / replications < 0.85, by_row
+
+
+@pytest.mark.slow
+def test_intervals_by_estimated_weights_cover():
+    """The same functionals where cells are not weighed by their own frequency but by an estimated behaviour policy and ratio."""
+    mdp = random_mdp(11, ending=0.15, overlap=4.0)
+    most, replications = 12, 1_000
+    v = (mdp.policy * mdp.q).sum(axis=1)
+    asked = {
+        "value from the starts": (lambda one: one.value(), v.mean()),
+        "value at the data's states": (lambda one: one.value("states"), truth_by_lengths(mdp, most) @ v),
+        "contrast": (lambda one: one.contrast({"s": [3]}, 2, 0), mdp.q[3, 2] - mdp.q[3, 0]),
+    }
+    covered = dict.fromkeys(asked, 0)
+    for k in range(replications):
+        data = mdp.sample(np.random.default_rng([7, k]), 300, most)
+        one = DRQLearner(mdp.discount, folds=2, self_normalised=False, random_state=k, n_jobs=1).fit(data, TablePolicy(mdp.policy))
+        for name, (ask, truth) in asked.items():
+            low, high = ask(one).interval()
+            covered[name] += bool(low <= truth <= high)
+    rates = {name: count / replications for name, count in covered.items()}
+    assert all(0.92 <= rate <= 0.975 for rate in rates.values()), rates
+
+
+@pytest.mark.slow
+def test_intervals_of_continuous_states_cover():
+    """Logistic behaviour, linear Q and flow: the value and a region's contrast, against the mean of 20 samples of 5,000 patients."""
+    policy, region = Uniform(), {"large": lambda frame: np.asarray(frame["tumour"]) > 2}
+
+    def estimates(trajectories, seed, **options):
+        one = DRQLearner(0.9, random_state=seed, **options).fit(transitions(patients(seed, trajectories)), policy)
+        return one.value(), one.contrast(region, "much", "none")
+
+    large = [[e.value[0] for e in estimates(5_000, 10_000 + k)] for k in range(20)]
+    truth, replications = np.mean(large, axis=0), 400
+    covered = np.zeros(2)
+    for k in range(replications):
+        for i, estimate in enumerate(estimates(200, k, n_jobs=1)):
+            low, high = (float(np.ravel(end)[0]) for end in estimate.interval())
+            covered[i] += low <= truth[i] <= high
+    assert ((covered / replications >= 0.915) & (covered / replications <= 0.975)).all(), covered / replications

@@ -34,11 +34,21 @@ def thresholds() -> dict[str, dict[str, Any]]:
 
 def judged(facts: dict[str, Any], folds: int) -> Verdict:
     """Every diagnostic against its thresholds; without cross-fitting a verdict is amber at best."""
-    values = {name: value for name, value in facts.items() if isinstance(value, int | float)}
+    return coloured(measured(facts), folds)
+
+
+def measured(facts: dict[str, Any]) -> dict[str, float]:
+    """The numbers among the diagnostics that have thresholds."""
+    values = {name: float(value) for name, value in facts.items() if isinstance(value, int | float)}
     values |= {"ess_value": facts["weights"]["value"].ess, "hill_value": facts["weights"]["value"].hill}
+    return {name: values[name] for name in thresholds()}
+
+
+def coloured(values: dict[str, float], folds: int) -> Verdict:
+    """The verdict on these numbers."""
     red, amber = [], []
     for name, rule in thresholds().items():
-        value = float(values[name])
+        value = values[name]
         if math.isnan(value):
             continue
         beyond = (lambda limit, v=value: v < limit) if rule.get("below") else (lambda limit, v=value: v > limit)
