@@ -7,7 +7,8 @@
 turns, and the ratio is the median over the turns. `overhead_linear_diagnosed` counts the diagnostics and the verdict too.
 `ratio_econml` is EconML's LinearDRLearner over ours at discount 0: the same folds, the same logistic propensities and one linear outcome
 model for each arm, 200,000 rows; both must give the same effects. Matrix products run on one thread, for all contestants: the matrices
-are small, and threads would wait for each other; LightGBM takes both cores, and 20 sweeps. Memory is measured in processes of their own;
+are small, and threads would wait for each other. DRQ fits its folds in threads, as it does by default; LightGBM takes both cores, and
+20 sweeps. Memory is measured in processes of their own;
 the pairwise path is a density ratio that is a function of pairs, with a tree on top, and `pairwise_growth` what four times the rows do
 to the memory of the fit: by the square it would be 16.
 """
@@ -18,8 +19,10 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +32,7 @@ from threadpoolctl import threadpool_limits
 
 from figures import arguments, conditions, peak_memory_mib, show, write
 from logged_rows import ACTIONS, FirstColumns, logged_rows
+from unseen.experiments.logged import logged
 from unseen.outcomes import FQE, DRQLearner
 from unseen.outcomes.ratios import PairRatio
 
@@ -156,6 +160,48 @@ def econml(n: int, count: int) -> dict[str, float]:
     }
 
 
+def d3rlpy(python: str) -> dict[str, float]:
+    """d3rlpy's FQE beside ours and DRQ on Taxi with a fixed destination, for information: errors over what is visited, and seconds.
+
+    The policy judged is the best action everywhere: d3rlpy evaluates policies that choose one.
+    """
+    log = logged("taxi-125", 200, seed=0, epsilon_e=0.0)
+    data = log.transitions()
+    levels = [len(c.levels) for c in data.state_columns]
+    hot = np.concatenate([np.eye(n)[data.states[:, i].astype(int)] for i, n in enumerate(levels)], axis=1).astype(np.float32)
+    stride = np.append(np.cumprod(levels[:0:-1])[::-1], 1)
+    code = np.concatenate([s * np.arange(n) for s, n in zip(stride, levels)]).astype(np.float32)
+    _, place = np.unique(data.state_index, return_index=True)
+    states = data.decode_states(data.states[place])
+    truth = np.stack([log.truth_q(states, action)[0] for action in data.action_labels], axis=1)
+    everywhere = np.unravel_index(np.arange(data.n_states), levels)
+    p = log.policy.probabilities(data.decode_states(np.stack(everywhere, axis=1).astype(float)))
+    p = np.stack([p[label] for label in data.action_labels], axis=1) if isinstance(p, dict) else np.asarray(p)
+    last = np.append(data.trajectory[1:] != data.trajectory[:-1], True)
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(
+            f"{folder}/rows.npz",
+            observations=hot,
+            actions=data.actions[:, None],
+            rewards=data.rewards[:, None].astype(np.float32),
+            terminals=data.terminated.astype(np.float32),
+            timeouts=(last & ~data.terminated).astype(np.float32),
+            code=code,
+            best=p.argmax(axis=1),
+            asked=hot[place],
+            truth=truth,
+            discount=log.discount,
+        )
+        ran = subprocess.run(
+            [python, str(Path(__file__).with_name("d3rlpy_fqe.py")), f"{folder}/rows.npz"], check=True, capture_output=True, text=True
+        )
+    found = json.loads(ran.stdout.splitlines()[-1])
+    for name, learner in (("fqe", FQE(log.discount, model="tabular")), ("drq", DRQLearner(log.discount))):
+        found[f"seconds_taxi_{name}"] = seconds(lambda learner=learner: learner.fit(data, log.policy))
+        found[f"error_taxi_{name}"] = float(((learner.predict(states) - truth) ** 2).sum() / (truth**2).sum())
+    return found
+
+
 def near(queries: Any, states: Any) -> Any:
     """(q, A, m) a function of pairs, of the size that a density ratio has."""
     from scipy.spatial.distance import cdist
@@ -194,6 +240,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--turns", type=int, default=5, help="of DRQ and FQE")
+    parser.add_argument("--d3rlpy", metavar="PYTHON", help="of an environment with d3rlpy 2.8: its FQE is run too, for a minute")
     options = parser.parse_args()
     if options.alone:
         print(json.dumps(alone(options.alone[0], int(options.alone[1]))))
@@ -202,7 +249,7 @@ def main() -> None:
     n, count = (1_000, 1) if options.quick else (SIZE, options.turns)
     million = in_a_process("linear", 5 * n)  # first of all: a process begins with the peak of the one that starts it
     small, large = in_a_process("pairs", n // 4), in_a_process("pairs", n)
-    figures = overheads(n, count) | econml(n, min(count, 3)) | trees(n)
+    figures = overheads(n, count) | econml(n, min(count, 3)) | trees(n) | (d3rlpy(options.d3rlpy) if options.d3rlpy else {})
     figures |= {
         "seconds_million": million["seconds"],
         "peak_memory_mib": million["peak"],
