@@ -55,9 +55,9 @@ PAGE = {
         ],
     ),
     "outcomes": (
-        "200,000 transitions of 8 numbers and 4 actions, trajectories of 5 to 39 steps: all of DRQ (five folds, every nuisance, intervals of "
-        "the value and of a projection) over one fit of FQE with the same regressor, in turns; EconML's doubly robust learner over ours at "
-        "discount 0, with the same nuisances and folds; d3rlpy's FQE on Taxi with a fixed destination.",
+        "200,000 transitions of 8 numbers and 4 actions, trajectories of 5 to 39 steps: all of DRQ (five folds, every nuisance, intervals "
+        "of the value and of a projection) over one fit of FQE with the same regressor, in turns; EconML's doubly robust learner over ours "
+        "at discount 0, with the same nuisances and folds; d3rlpy's FQE on Taxi with a fixed destination.",
         [
             ("overhead_linear", "DRQ / FQE, linear", "≤ 6"),
             ("overhead_linear_diagnosed", "the same with diagnostics and verdict", None),

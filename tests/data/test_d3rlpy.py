@@ -46,7 +46,10 @@ def test_observations_may_be_named_and_be_categories():
     ("change", "words"),
     [
         ({"observations": np.zeros((5, 3, 3))}, "observations of shape"),
-        ({"actions": np.zeros((5, 2))}, "actions of shape"),
+        ({"actions": np.zeros((5, 2), int)}, "actions of shape"),
+        ({"actions": np.zeros((5, 1))}, "type float64 are no choices"),
+        ({"observations": np.zeros((6, 2))}, "episode 0 has 6 observations, 5 actions, 5 rewards"),
+        ({"observations": (np.zeros((5, 2)), np.zeros((5, 3, 3)))}, "observations are tuples"),
     ],
 )
 def test_what_is_refused(change, words):
@@ -59,5 +62,12 @@ def test_something_else_is_refused():
     for other in (3, [], [1, 2]):
         with pytest.raises(UserError, match="has no episodes; give a d3rlpy ReplayBuffer"):
             Transitions.from_d3rlpy(other)
+    without = SimpleNamespace(**{k: v for k, v in vars(episode(3, True)).items() if k != "terminated"})
+    with pytest.raises(UserError, match="episode 0 has no terminated"):
+        Transitions.from_d3rlpy([without])
+    wider = episode(3, True)
+    wider.observations = np.zeros((3, 5))
+    with pytest.raises(UserError, match=r"observations have \[2, 5\] numbers"):
+        Transitions.from_d3rlpy([episode(3, True), wider])
     with pytest.raises(UserError, match="state names 1 columns, observations have 2 numbers"):
         Transitions.from_d3rlpy([episode(3, True)], state=["x"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_learners import POLICY, transitions
+from test_learners import POLICY, patients, transitions
 
 from unseen.data.schema import Schema, StateColumn
 from unseen.outcomes import DRQLearner
@@ -68,5 +68,8 @@ def test_the_largest_within_one_standard_error():
 
 
 def test_the_learner_says_which():
-    fitted = DRQLearner(0.9, final="boosting", initial_q="linear", folds=2).fit(transitions(), POLICY)
-    assert fitted.leaf_ in (20, 80)
+    fitted = DRQLearner(0.9, final="boosting", initial_q="linear", folds=2).fit(transitions(patients(trajectories=150)), POLICY)
+    assert fitted.leaf_ in sizes("boosting", len(fitted.problem_.rows))
+    assert len(sizes("boosting", len(fitted.problem_.rows))) > 1
+    fitted.set_params(final="linear").fit(transitions(), POLICY)
+    assert not hasattr(fitted, "leaf_")

@@ -59,7 +59,7 @@ def test_estimated_nuisances_are_as_good_as_true_ones():
 
 @pytest.mark.slow
 def test_slow_nuisances_make_a_fast_estimate():
-    """Nuisances that err like n^-1/4: DRQ errs like n^-1/2, and one Bellman step from the same Q like n^-1/4."""
+    """Nuisances that err like n^-1/4: DRQ errs like n^-1/2; with one Bellman step in place of all that follows, like n^-1/4."""
     mdp, *_ = process()
     sizes, doubly_robust, plug_in = (1_000, 8_000, 64_000), [], []
     for n in sizes:
@@ -71,13 +71,14 @@ def test_slow_nuisances_make_a_fast_estimate():
             b = mdp.behaviour * np.exp(noise * rng.normal(size=mdp.q.shape))
             w = mdp.ratio * np.exp(noise * rng.normal(size=mdp.ratio.shape))
             g = drq(mdp, data, k, initial_q=TableValues(q), behaviour=TablePolicy(b / b.sum(axis=1, keepdims=True)), ratio=DenseRatio(w))
-            step = mdp.mean_reward + mdp.discount * mdp.transition @ (mdp.policy * q).sum(axis=1)  # as if rows had no end
+            nothing = DenseRatio(np.zeros_like(mdp.ratio))
+            step = drq(mdp, data, k, initial_q=TableValues(q), behaviour=TablePolicy(mdp.behaviour), ratio=nothing)
             squares.append([((g - mdp.q) ** 2).mean(), ((step - mdp.q) ** 2).mean()])
         one, other = np.sqrt(np.mean(squares, axis=0))
         doubly_robust.append(one)
         plug_in.append(other)
     assert slope(sizes, doubly_robust) < -0.42
-    assert slope(sizes, plug_in) == pytest.approx(-0.25, abs=0.06)
+    assert slope(sizes, plug_in) == pytest.approx(-0.25, abs=0.08)
 
 
 @pytest.mark.slow

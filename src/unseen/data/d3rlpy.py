@@ -33,20 +33,18 @@ def from_d3rlpy(dataset: Any, *, state: Sequence[str] | Mapping[str, Kind] = (),
     columns: dict[str, list[Any]] = {"episode": [], "t": [], "action": [], "reward": [], "terminated": [], "truncated": []}
     states: list[np.ndarray] = []
     for number, episode in enumerate(episodes):
-        seen, taken = np.asarray(episode.observations), np.asarray(episode.actions)
-        if isinstance(episode.observations, tuple) or seen.ndim not in (1, 2):
-            raise UserError(f"observations of shape {seen.shape[1:]} are no vectors of numbers; encode them first")
+        seen, taken, rewards = _arrays(episode, number)
         length = len(taken)
-        if taken.size != length:
-            raise UserError(f"actions of shape {taken.shape[1:]} are no choices; transitions need one discrete action per step")
-        states.append(seen.reshape(length, -1).astype(np.float64))
-        last = np.arange(length) == length - 1
+        states.append(seen)
+        last, ended = np.arange(length) == length - 1, bool(episode.terminated)
         columns["episode"] += [number] * length
         columns["t"] += range(length)
-        columns["action"] += taken.ravel().tolist()
-        columns["reward"] += np.asarray(episode.rewards, np.float64).ravel().tolist()
-        columns["terminated"] += (last & bool(episode.terminated)).tolist()
-        columns["truncated"] += (last & (not bool(episode.terminated))).tolist()
+        columns["action"] += taken.tolist()
+        columns["reward"] += rewards.tolist()
+        columns["terminated"] += (last & ended).tolist()
+        columns["truncated"] += (last & (not ended)).tolist()
+    if len({seen.shape[1] for seen in states}) > 1:
+        raise UserError(f"observations have {sorted({seen.shape[1] for seen in states})} numbers; all episodes must have the same")
     whole = np.concatenate(states)
     names = list(state) or [f"observation[{i}]" for i in range(whole.shape[1])]
     if len(names) != whole.shape[1]:
@@ -63,3 +61,20 @@ def from_d3rlpy(dataset: Any, *, state: Sequence[str] | Mapping[str, Kind] = (),
         truncated="truncated",
         actions=actions,
     )
+
+
+def _arrays(episode: Any, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(T, d) observations, (T,) actions, (T,) rewards of one episode."""
+    missing = [name for name in ("observations", "actions", "rewards", "terminated") if not hasattr(episode, name)]
+    if missing:
+        raise UserError(f"episode {number} has no {missing[0]}; d3rlpy's episodes have observations, actions, rewards and terminated")
+    if isinstance(episode.observations, tuple):
+        raise UserError("observations are tuples of several arrays; give vectors of numbers")
+    seen, taken, rewards = (np.asarray(x) for x in (episode.observations, episode.actions, episode.rewards))
+    if seen.ndim not in (1, 2):
+        raise UserError(f"observations of shape {seen.shape[1:]} are no vectors of numbers; encode them first")
+    if taken.size != len(taken) or taken.dtype.kind not in "iub":
+        raise UserError(f"actions of shape {taken.shape[1:]} and type {taken.dtype} are no choices; transitions need a whole number each")
+    if not len(seen) == len(taken) == rewards.size or len(taken) == 0:
+        raise UserError(f"episode {number} has {len(seen)} observations, {len(taken)} actions, {rewards.size} rewards; one of each a step")
+    return seen.reshape(len(seen), -1).astype(np.float64), taken.ravel(), rewards.ravel().astype(np.float64)

@@ -111,6 +111,8 @@ def check_table(
     if len(frame) == 0:
         return Findings((Finding("error", "", "the table has no rows"),))
     report = _Report(frame)
+    for name in set(others) & {id, time, action, reward, terminated, truncated, *states, *nexts}:
+        report.add("error", name, "the column has another role and cannot be a modifier")
     report.missing([id, time])
     known = ~(missing(frame[id]) | missing(frame[time]))
     steps, whole = _numbers(frame[time])

@@ -43,7 +43,7 @@ class Transitions:
         dropped: decisions left out because they neither terminated nor have a next state.
         dropped_of: (N,) how many of them each trajectory lost, where that is known.
         modifiers: (n, k) encoded by `modifier_schema`: what is known at each decision besides the state, or None. Policies are not asked
-            about them and nothing is fitted on them; effects can be compared by them.
+            about them and nothing is fitted on them; effects can be compared by them, as far as they tell nothing that the state does not.
         modifier_schema: their columns.
     """
 
@@ -195,7 +195,8 @@ class Transitions:
                 the column with its probability.
             next_state: columns with the next state, in the order of `state`; missing where unknown.
             actions: all allowed actions; those in the log when left out.
-            modifiers: columns that are no part of the state, known before each decision, by which effects are to be compared; as `state`.
+            modifiers: columns that are no part of the state, by which effects are to be compared; as `state`. Known before each decision,
+                and given state and action they must tell nothing about reward, next state or what is done: what does belongs in the state.
 
         Raises:
             UserError: the first thing wrong, with row (counted from 0) and column.
@@ -218,7 +219,10 @@ class Transitions:
         codes, action_labels = _actions(frame, action, decision, allowed)
         propensities = read_propensities(frame, propensity, codes, action_labels, decision)
 
-        others = fit_modifiers(frame, modifiers, names)
+        taken = {id: "id", time: "time", action: "action", reward: "reward", terminated: "terminated"}
+        taken |= {truncated: "truncated"} if truncated else {}
+        taken |= dict.fromkeys(names, "state") | dict.fromkeys(next_names or (), "next state")
+        others = fit_modifiers(frame, modifiers, taken)
         schema = fit_schema(frame, state, next_names)
         states = schema.encode_columns(frame, names)
         next_states, known = _next_states(frame, schema, states, trajectories, next_names)
@@ -343,12 +347,19 @@ def _next_states(
     return schema.encode_columns(frame, names, known), known
 
 
-def fit_modifiers(frame: Frame, modifiers: str | Sequence[str] | Mapping[str, Kind], state: Sequence[str]) -> Schema | None:
-    """The columns of effect modifiers; None where there are none."""
+def fit_modifiers(frame: Frame, modifiers: str | Sequence[str] | Mapping[str, Kind], taken: Mapping[str, str]) -> Schema | None:
+    """The columns of effect modifiers; None where there are none.
+
+    Raises:
+        UserError: a column with another role, or named twice.
+    """
     names = [modifiers] if isinstance(modifiers, str) else list(modifiers)
-    both = [name for name in names if name in state]
-    if both:
-        raise UserError(f"column {both[0]!r} is both state and modifier; effects can be compared by the state's columns as it is")
+    for name in names:
+        if name in taken:
+            why = "effects can be compared by it as it is" if taken[name] == "state" else "modifiers are known before the decision"
+            raise UserError(f"column {name!r} is the {taken[name]} and cannot be a modifier; {why}")
+    if len(set(names)) < len(names):
+        raise UserError(f"modifiers name {names}; each column once")
     return fit_schema(frame, modifiers) if names else None
 
 

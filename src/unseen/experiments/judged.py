@@ -14,6 +14,8 @@ from unseen.agents.actor import Seen
 from unseen.agents.build import ActorCritic
 from unseen.agents.distributions import Categorical
 from unseen.agents.heads import CategoricalHead
+from unseen.agents.memory.feedforward import FeedForward
+from unseen.agents.memory.gru import GRU
 from unseen.data import Episodes, Transitions
 from unseen.errors import UserError
 from unseen.experiments.policy import Policy
@@ -27,7 +29,8 @@ def on_record(policy: Policy, episodes: Episodes, data: Transitions) -> Columns:
 
     The history h_t is the recorded one, whoever acted in it. For Q to be of this agent, the state of `data` must hold what the agent
     remembers: read `remembered(policy, episodes)`, with the signals that make the process Markov and with "signal.memory". Otherwise
-    the policy is averaged over what whoever acted remembered in a state. Importance sampling needs no state.
+    the policy is averaged over what whoever acted remembered in a state. Importance sampling needs no state. Episodes hold no legal
+    actions: an agent that was trained with action masks is replayed without them.
 
     Args:
         policy: a trained agent's, from `unseen.load(run).policy()`; its actions are discrete.
@@ -41,10 +44,10 @@ def on_record(policy: Policy, episodes: Episodes, data: Transitions) -> Columns:
         UserError: an agent with other actions, or transitions that are not those of the episodes.
     """
     head = _head(policy)
-    if len(data) != len(episodes.rewards) or data.n_trajectories != len(episodes):
+    if not _the_same(data, episodes):
         raise UserError(
-            f"the transitions are {len(data)} of {data.n_trajectories} trajectories, the episodes {len(episodes.rewards)} steps of "
-            f"{len(episodes)}; make the one from the other: Transitions.from_episodes(episodes, ...)"
+            f"the {len(data)} transitions of {data.n_trajectories} trajectories are not the {len(episodes.rewards)} steps of "
+            f"{len(episodes)} episodes, row by row; make the one from the other: Transitions.from_episodes(episodes, ...)"
         )
     place = _places(head, data)
     p = np.zeros((len(episodes.rewards) + len(episodes), data.n_actions))
@@ -55,6 +58,18 @@ def on_record(policy: Policy, episodes: Episodes, data: Transitions) -> Columns:
     now = episodes.rows_of_steps
     first = episodes.offsets[:-1] + np.arange(len(episodes))
     return Columns(p[now], p[now + 1], p[first])
+
+
+def _the_same(data: Transitions, episodes: Episodes) -> bool:
+    """Whether rows are steps, in order."""
+    if len(data) != len(episodes.rewards) or data.n_trajectories != len(episodes):
+        return False
+    actions = np.array(data.action_labels)[data.actions]
+    return bool(
+        np.array_equal(data.trajectory, episodes.episode_of_step)
+        and np.array_equal(data.rewards, episodes.rewards)
+        and np.array_equal(actions, episodes.actions)
+    )
 
 
 def _head(policy: Policy) -> CategoricalHead:
@@ -69,17 +84,26 @@ def remembered(policy: Policy, episodes: Episodes) -> Episodes:
 
     What is left out of the state but remembered by the agent makes its choices depend on more than the state. State and memory
     together do not leave anything out: the memory moves by what is observed and done alone, so that the two are a Markov process under
-    any policy, and this agent's choices are a function of them. (A GRU's output is all that it remembers; an LSTM's is a part.)
+    any policy, and this agent's choices are a function of them.
 
     Args:
-        policy: a trained agent's, with at most 64 numbers of memory if they are to be a state.
+        policy: a trained agent's, with a GRU or without memory: what other memories put out is a part of what they remember. At most 64
+            numbers of memory can be a state.
         episodes: the log.
+
+    Raises:
+        UserError: another memory, or a signal that is called memory already.
     """
+    memory = policy.agent.actor.trunk.memory
+    if not isinstance(memory, GRU | FeedForward):
+        raise UserError(f"what a {type(memory).__name__} puts out is a part of what it remembers; only GRU and FeedForward will do")
+    if "memory" in episodes.signals:
+        raise UserError("the episodes have a signal called 'memory' already; rename it")
     found = np.zeros((len(episodes.rewards) + len(episodes), policy.agent.actor.trunk.features))
     for begin in range(0, len(episodes), BATCH):
         some = np.arange(begin, min(begin + BATCH, len(episodes)))
         rows, valid, seen = _seen(episodes, some, _head(policy))
-        found[rows[valid]] = np.asarray(_features(policy.agent, seen), np.float64)[valid]
+        found[rows[valid]] = np.asarray(_asked(_features, policy.agent, seen), np.float64)[valid]
     return replace(episodes, signals={**episodes.signals, "memory": found})
 
 
@@ -97,7 +121,7 @@ def _replayed(
 ) -> tuple[Int64[np.ndarray, " m"], Float64[np.ndarray, "m A"]]:
     """Numbers of the observations of some episodes, and the agent's probabilities at each."""
     rows, valid, seen = _seen(episodes, some, agent.actor.head)
-    p = np.exp(np.asarray(_log_probabilities(agent, seen), np.float64)[valid])
+    p = np.exp(np.asarray(_asked(_log_probabilities, agent, seen), np.float64)[valid])
     return rows[valid], p / p.sum(axis=1, keepdims=True)
 
 
@@ -108,6 +132,9 @@ def _seen(episodes: Episodes, some: Int64[np.ndarray, " B"], head: Any) -> tuple
     valid = t <= lengths
     rows = episodes.offsets[some] + some + np.minimum(t, lengths)  # behind the end the last one again
     observation = {name: jnp.asarray(values[rows]) for name, values in episodes.observations.items()}
+    known = (episodes.actions >= int(head.first[0])) & (episodes.actions < int(head.first[0]) + head.sizes[0])
+    if not known.all():
+        raise UserError(f"action {episodes.actions[~known][0]} in the log is none of this agent's {head.sizes[0]}")
     before = np.clip(t - 1, 0, lengths - 1) + episodes.offsets[some]
     seen = Seen(
         observation["observation"] if list(observation) == ["observation"] else observation,
@@ -116,6 +143,14 @@ def _seen(episodes: Episodes, some: Int64[np.ndarray, " B"], head: Any) -> tuple
         None,
     )
     return rows, valid, seen
+
+
+def _asked(what: Any, agent: ActorCritic, seen: Seen) -> Any:
+    try:
+        return what(agent, seen)
+    except (TypeError, ValueError, KeyError) as error:
+        told = next(iter(str(error).splitlines()), "")
+        raise UserError(f"the agent was made for other observations than the log's: {told}") from error
 
 
 @eqx.filter_jit

@@ -20,6 +20,7 @@ from unseen.outcomes.verdict import Verdict, judged
 TAIL = 0.05  # share of the largest weights that the tail index is taken from
 BINS = 10
 FEATURES = 30  # that the behaviour policy must balance
+PRODUCTS = 6  # features whose products a right initial Q leaves no residual along
 QUERIES = 200  # rows of each fold at which the mass of a pairwise ratio is looked at
 
 
@@ -63,6 +64,8 @@ class Diagnostics:
             logged, or is not used because cells are weighed by their own frequency.
         balance: largest |E[1{A = a} f(S) / pi_b(a|S)] - E[f(S)]| over actions and features f, in standard errors by trajectory: what any
             right pi_b makes 0, also a logged one; nan where pi_b is not used.
+        misfit: largest |E[1{A = a} f(S) delta]| over actions and products f of two features, in standard errors by trajectory: what any
+            right initial Q makes 0; nan where states are counted. Alone it does no harm, but then all rests on the weights.
         ratio: how far the mean of the pairwise ratio w is from the mass it must have, relative to it; nan where none is used.
         capped: share of pairwise ratios that were cut; 0 where none is used.
         given: 1 where the initial Q was given ready-made: nobody knows whether it has seen the rows it is corrected on.
@@ -87,6 +90,7 @@ class Diagnostics:
     uncorrected: float
     calibration_error: float
     balance: float
+    misfit: float
     ratio: float
     capped: float
     given: float
@@ -132,6 +136,7 @@ def diagnose(learner: Any) -> Diagnostics:
         "uncorrected": _uncorrected(learner),
         "calibration_error": float("nan") if by_cell or _logged(learner) else calibration_error(every, rows.actions),
         "balance": float("nan") if by_cell else _balance(learner, inverse),
+        "misfit": float("nan") if by_cell else _misfit(learner, delta),
         "ratio": _ratio(learner),
         "capped": max((getattr(f.nuisances.ratio, "capped", 0.0) for f in learner.folds_), default=0.0),
         "given": float(hasattr(learner.initial_q, "values")),
@@ -203,6 +208,19 @@ def _balance(learner: Any, inverse: Float64[np.ndarray, " n"]) -> float:
         by_trajectory = np.stack([np.bincount(rows.trajectory, column, count) for column in terms.T], axis=1)
         error = np.sqrt((by_trajectory**2).sum(axis=0))
         largest = max(largest, float(quotient(np.abs(mean), error).max()))
+    return largest
+
+
+def _misfit(learner: Any, delta: Float64[np.ndarray, " n"]) -> float:
+    """max over a and f of |mean 1{A = a} f(S) delta| in standard errors, f the products of two of the first features."""
+    p, rows = learner.problem_, learner.problem_.rows
+    x = p.features(rows.states)[:, 1 : 1 + PRODUCTS]
+    i, j = np.triu_indices(x.shape[1])
+    largest = 0.0
+    for a in np.flatnonzero(np.bincount(rows.actions, minlength=rows.n_actions)):
+        terms = delta * (rows.actions == a)
+        sums = learner.sums(rows, lambda part, terms=terms: x[part][:, i] * x[part][:, j] * terms[part, None])
+        largest = max(largest, float(quotient(np.abs(sums.sum(axis=0)), np.sqrt((sums**2).sum(axis=0))).max()))
     return largest
 
 

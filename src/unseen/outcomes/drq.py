@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from dataclasses import replace
 from functools import reduce
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -56,8 +57,9 @@ class DRQLearner(Inference, Learner):
         floor: smallest behaviour probability that is divided by; the share of rows below is in `diagnostics`.
         stabilise: cut pairwise ratios at their 99th percentile and rescale them to their expected mass.
         iterations: 2 takes for Q1 another DRQ fitted on the training folds, and so on; each multiplies the time by `folds`.
-        n_jobs: folds at a time, in threads. "auto": one for each core where nuisances are counted or linear, which wait for nothing but
-            arithmetic, and 1 where models may use the cores themselves. The numbers do not depend on it.
+        n_jobs: folds at a time, in threads. "auto": one for each core where nuisances are counted or linear, and 1 where models of others
+            are fitted. The numbers do not depend on it. Functions that say who is in a region are then asked by several threads at once,
+            and while folds are fitted, matrix products of the whole process run on one thread.
         random_state: of folds and of everything drawn.
 
     Attributes:
@@ -125,11 +127,14 @@ class DRQLearner(Inference, Learner):
         Raises:
             UserError: data, policy or settings that do not go together, in one line.
         """
-        p = self._problem(data, policy, sample_weight, self._counted())
+        without_tables = not isinstance(self.final, str) or self.final not in ("auto", "tabular")
+        p = self._problem(data, policy, sample_weight, self._counted(), without_tables)
         return self._fit(p)
 
     def _fit(self, p: Problem) -> DRQLearner:
         first, final = self._first_stage(p), self._final(p)
+        self.jobs_ = self._jobs(first)
+        self.__dict__.pop("leaf_", None)
         pairwise = final != "linear" or first.ratio != "auto"
         by_cell = self._by_cell(p, first)
         self.fold_ = folds_by_trajectory(p.rows.trajectory, p.data.n_trajectories, self.folds, self.random_state)
@@ -148,7 +153,6 @@ class DRQLearner(Inference, Learner):
             return CellFold(p, each[k], nuisances) if by_cell else RowFold(p, each[k], training, nuisances, self.floor)
 
         begun = fitted(0)  # where the other folds' behaviour policies begin
-        self.jobs_ = self._jobs(first)
         folds = [begun, *at_once(lambda k: fitted(k, begun.nuisances.behaviour), range(1, len(each)), self.jobs_)]
         self.problem_, self.folds_, self.parts_ = p, folds, parts
         self.__dict__.pop("scores_", None)
@@ -171,7 +175,8 @@ class DRQLearner(Inference, Learner):
             return fit_pairwise(p.rows.states, targets, lambda i, rng: 0.0, weight, p.features, self.random_state)
         scale = weight * len(weight)  # averages 1 / A, so that regressors' own penalties mean the same at any n
         if isinstance(final, str):
-            g, self.leaf_ = fit_trees(final, p.rows, targets, scale, p.features, p.psi.mode, p.data.n_trajectories, self.random_state)
+            half = self.fold_[p.rows.trajectory] % 2 if self.folds > 1 else None
+            g, self.leaf_ = fit_trees(final, p.rows, targets, scale, p.features, p.psi.mode, p.data.n_trajectories, self.random_state, half)
             return g
         states = np.repeat(p.rows.states, p.actions, axis=0)
         actions = np.tile(np.arange(p.actions), len(p.rows))
@@ -258,13 +263,14 @@ class DRQLearner(Inference, Learner):
         )
 
     def _jobs(self, first: FirstStage) -> int:
+        """Folds at a time."""
         if self.n_jobs != "auto":
-            if not isinstance(self.n_jobs, int) or self.n_jobs == 0:
+            if not isinstance(self.n_jobs, Integral) or isinstance(self.n_jobs, bool) or not (self.n_jobs == -1 or self.n_jobs > 0):
                 raise UserError(f"n_jobs = {self.n_jobs!r}; a number of threads, -1 for one on each core, or 'auto'")
-            return self.n_jobs
+            return int(self.n_jobs)
         plain = ("auto", "tabular", "linear", "logistic", "logged", "zero")
         alone = all(isinstance(x, str) and x in plain for x in (first.behaviour, first.initial_q, first.ratio))
-        return -1 if alone and self.iterations == 1 else 1
+        return -1 if alone and isinstance(self.features, str) and self.iterations == 1 else 1
 
     def _iterated(self, p: Problem, first: FirstStage, training: Any, seed: int) -> FirstStage:
         """The first stage of one fold; with further iterations its initial Q is a DRQ of the training rows."""

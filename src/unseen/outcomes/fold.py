@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from unseen.outcomes.functionals import Functional, rows_at_once
+from unseen.outcomes.functionals import Along, Functional, Regions, rows_at_once
 from unseen.outcomes.linear import chunks
 from unseen.outcomes.nuisances import Nuisances, floored
 from unseen.outcomes.problem import Problem
@@ -182,10 +183,26 @@ class CellFold:
         assert self.rows.s is not None
         return self.corrected[self.rows.s]
 
+    @cached_property
+    def inverse(self) -> Float64[np.ndarray, " m"]:
+        """(m,) frequency of the state over that of the row's cell."""
+        assert self.rows.s is not None
+        return quotient(self.visits.sum(axis=1)[self.rows.s], self.visits[self.rows.s, self.rows.actions])
+
     def scores(self, functional: Functional) -> Callable[[slice], Float64[np.ndarray, "c k"]]:
-        """From some of the rows to sum_a u(S, a) Q1(S, a) + delta {mu + pi_e mu M} / frequency of the row's cell."""
-        weights = self._by_cell(cell_measure(self.problem, functional, self.visits.sum(axis=1), self.rows))
-        return lambda part: functional.mix(self.rows.take(part), self.q[part]) + weights[part] * self.delta[part, None]
+        """From some of the rows to sum_a u(S, a) Q1(S, a) + delta {u(S, A) / frequency of A + pi_e mu M / frequency of the cell}."""
+        measure = cell_measure(self.problem, functional, self.visits.sum(axis=1), self.rows)
+        if not reads_modifiers(functional, self.rows):
+            weights = self._by_cell(measure)
+            return lambda part: functional.mix(self.rows.take(part), self.q[part]) + weights[part] * self.delta[part, None]
+        onward = self._by_cell(measure, local=0.0)
+
+        def some(part: slice) -> Float64[np.ndarray, "c k"]:
+            rows = self.rows.take(part)
+            local = functional.mix(rows, rows.indicator * self.inverse[part, None])
+            return functional.mix(rows, self.q[part]) + (local + onward[part]) * self.delta[part, None]
+
+        return some
 
     def start_weights(
         self, starts: Float64[np.ndarray, "q d"], share: Float64[np.ndarray, " q"], policy: Float64[np.ndarray, "q A"]
@@ -193,11 +210,11 @@ class CellFold:
         """(m,) of the value begun in the starts."""
         return self._by_cell(start_measure(self.problem, starts, share, policy)[:, :, None])[:, 0]
 
-    def _by_cell(self, measure: Float64[np.ndarray, "S A k"]) -> Float64[np.ndarray, "m k"]:
+    def _by_cell(self, measure: Float64[np.ndarray, "S A k"], local: float = 1.0) -> Float64[np.ndarray, "m k"]:
         table = self.nuisances.table
         assert table is not None
         assert self.rows.s is not None
-        reached = measure + table.covered_policy[:, :, None] * table.flow(measure)[:, None, :]
+        reached = local * measure + table.covered_policy[:, :, None] * table.flow(measure)[:, None, :]
         return quotient(reached, self.visits[:, :, None])[self.rows.s, self.rows.actions]
 
 
@@ -210,15 +227,30 @@ def cell_measure(p: Problem, functional: Functional, visits: Float64[np.ndarray,
     A function u of the state is asked once for each state; one that looks at modifiers V too is averaged over the rows.
     """
     hot = np.eye(p.actions)
-    if rows.modifiers is None:
+    if not reads_modifiers(functional, rows):
         density, some = (visits / visits.sum())[:, None], p.cell_rows
         return np.stack([density * functional.mix(some, np.tile(hot[a], (len(some), 1))) for a in range(p.actions)], axis=1)
+    measure: Any = 0.0
+    for part in chunks(len(rows), rows_at_once(functional)):
+        measure = measure + _summed(functional, rows.take(part), rows.share[part], len(visits), hot)
+    return measure
+
+
+def _summed(
+    functional: Functional, rows: Rows, share: Float64[np.ndarray, " m"], states: int, hot: Float64[np.ndarray, "A A"]
+) -> Float64[np.ndarray, "S A k"]:
+    """(S, A, k) sums of u(S, V, a) over rows, by state."""
     assert rows.s is not None
-    measure = []
-    for a in range(p.actions):
-        each = functional.mix(rows, np.tile(hot[a], (len(rows), 1))) * rows.share[:, None]
-        measure.append(np.stack([np.bincount(rows.s, column, len(visits)) for column in each.T], axis=1))
-    return np.stack(measure, axis=1)
+    found = []
+    for one in hot:
+        each = functional.mix(rows, np.tile(one, (len(rows), 1))) * share[:, None]
+        found.append(np.stack([np.bincount(rows.s, column, states) for column in each.T], axis=1))
+    return np.stack(found, axis=1)
+
+
+def reads_modifiers(functional: Functional, rows: Rows) -> bool:
+    """Whether u may look at more than the state."""
+    return rows.modifiers is not None and isinstance(functional, Regions | Along)
 
 
 def start_measure(

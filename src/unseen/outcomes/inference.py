@@ -12,10 +12,12 @@ from jaxtyping import Float64, Int64
 from sklearn.utils.validation import check_is_fitted
 
 from unseen.data.table import as_frame
-from unseen.errors import UserError, unknown
+from unseen.errors import UserError
 from unseen.outcomes.estimates import Estimate
 from unseen.outcomes.functionals import Along, Functional, Projection, Regions, StateMean, policy_weight, rows_at_once, uniform_weight
+from unseen.outcomes.line import Line
 from unseen.outcomes.linear import CHUNK, chunks, solve
+from unseen.outcomes.rows import quotient
 from unseen.outcomes.threads import at_once
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from unseen.outcomes.problem import Problem
     from unseen.outcomes.rows import Rows
 
+BEYOND = 5.0  # standard errors; cross-fitted residuals also carry the first stage's own error, which these leave out
 FEW = 4  # rows of an action in a region for each fold, below which its interval is not to be trusted
 NO_INTERVAL = (
     "Q at a single point of a continuous state space has no root-n interval; ask for a region (a function of the states that says who is "
@@ -49,7 +52,7 @@ class Inference:
     def scores(self, functional: Functional) -> Float64[np.ndarray, "N k"]:
         """(N, k) sum_t share_it {sum_a u(S, a) Q1(S, a) + (local + rho omega) delta}: each row with nuisances from the other folds."""
         size = rows_at_once(functional)
-        return np.sum(at_once(lambda f: self._sums(f.rows, f.scores(functional), size), self.folds_, self.jobs_), axis=0)
+        return np.sum(at_once(lambda f: self.sums(f.rows, f.scores(functional), size), self.folds_, self.jobs_), axis=0)
 
     def by_row(self, parts: Sequence[Any]) -> Any:
         """(n, ...) what the folds say about their rows, back in the order of the data."""
@@ -71,7 +74,7 @@ class Inference:
         scores = self.scores(functional) if scores is None else scores
         gram = functional.gram(rows)
         theta = solve(gram, scores.sum(axis=0))
-        fitted = self._sums(rows, lambda part: functional.fitted(rows.take(part), theta), rows_at_once(functional))
+        fitted = self.sums(rows, lambda part: functional.fitted(rows.take(part), theta), rows_at_once(functional))
         inside = len(scores) * (scores - fitted)
         return Estimate(functional.names, theta, solve(gram, inside.T).T, functional.label, data=self.problem_.fingerprint)
 
@@ -136,27 +139,33 @@ class Inference:
         """How E[Q(S, treat) - Q(S, control)] varies along columns of the state or of the modifiers: its linear projection on them.
 
         Args:
-            columns: names; numbers are centred at their mean, and categories compared with their first level, so that the first number is
-                the effect where all numbers are average and all categories are at their first level.
+            columns: names.
             treat, control: action labels.
 
         Returns:
-            An `Estimate` of that effect, and of what one unit of each number, or another level, adds to it.
+            An `Estimate` of the effect averaged over all logged decisions (as `contrast(None, ...)`), and of what one unit of each number,
+            or another level than the first of each category, adds to it.
 
         Raises:
-            UserError: a name that is no column, one that is the same everywhere, actions that the weights leave out.
+            UserError: a name that is no column, columns that are the same everywhere or tell the same, actions that the weights leave out
+                or that were never taken at a level.
         """
-        check_is_fitted(self, "g_")
+        average = self.contrast(None, treat, control)
         p = self.problem_
-        x, names = along(p.data, [columns] if isinstance(columns, str) else list(columns))
+        line = Line.of(p.data, p.rows, [columns] if isinstance(columns, str) else list(columns))
         coefficients = np.zeros(p.actions)
-        first, second = (int(p.data.encode_actions(a)[0]) for a in (treat, control))
-        coefficients[first] += 1.0
-        coefficients[second] -= 1.0
-        self._require_weight(coefficients)
-        everybody = self._cautions(np.ones((len(p.rows), 1)), coefficients, ("all decisions",))
-        found = self.estimate(Along(x, coefficients, names, f"{treat} - {control}, linear in {', '.join(names[1:])}"))
-        return replace(found, cautions=everybody)
+        for label, sign in ((treat, 1.0), (control, -1.0)):
+            coefficients[int(p.data.encode_actions(label)[0])] += sign
+        cautions = self._cautions(line.members(p.rows), coefficients, line.groups)
+        slopes = self.estimate(Along(line.columns, coefficients, ("1", *line.names), "slopes"))
+        return replace(
+            average,
+            names=("on average", *line.names),
+            value=np.concatenate([average.value, slopes.value[1:] / line.scale]),
+            influence=np.concatenate([average.influence, slopes.influence[:, 1:] / line.scale], axis=1),
+            label=f"{treat} - {control}, linear in {', '.join(line.names)}",
+            cautions=(*average.cautions, *cautions),
+        )
 
     def coefficients(self) -> Estimate:
         """theta of the linear projection of Q on the features, whatever the second stage is."""
@@ -273,7 +282,26 @@ class Inference:
                 share = float(inside @ unseen / inside.sum())
                 if share > 0:
                     found.append(f"{name}: in {share:.1%} of its decisions {label} was never taken in the state; other actions stand in")
+            if p.rows.modifiers is not None:
+                found += self._beyond_the_state(members, int(a), names)
         return tuple(found)
+
+    def _beyond_the_state(self, members: Float64[np.ndarray, "n k"], a: int, names: tuple[str, ...]) -> list[str]:
+        """Groups in which an action was chosen, or did, otherwise than the state says: then modifiers belong into the state."""
+        p, found = self.problem_, []
+        taken = (p.rows.actions == a) * self.by_row([f.inverse for f in self.folds_])
+        delta = self.by_row([f.delta for f in self.folds_])
+        label = p.data.action_labels[a]
+        for what, terms in (("was chosen", taken - 1), ("did", taken * delta)):
+            sums = self.sums(p.rows, lambda part, terms=terms: members[part] * terms[part, None])
+            errors = np.sqrt((sums**2).sum(axis=0))
+            apart = quotient(np.abs(sums.sum(axis=0)), errors)
+            for name, by in zip(names, apart):
+                if by > BEYOND:
+                    found.append(
+                        f"{name}: {label} {what} otherwise than the state says ({by:.0f} standard errors); put what tells into the state"
+                    )
+        return found
 
     def _require_weight(self, coefficients: Float64[np.ndarray, " A"]) -> None:
         """With row_weight='policy' nothing is fitted for actions that the policy never takes."""
@@ -294,9 +322,9 @@ class Inference:
 
     def _by_trajectory(self, rows: Float64[np.ndarray, "n k"]) -> Float64[np.ndarray, "N k"]:
         """xi_i = N sum_t share_it IF_it."""
-        return self.problem_.data.n_trajectories * self._sums(self.problem_.rows, lambda part: rows[part])
+        return self.problem_.data.n_trajectories * self.sums(self.problem_.rows, lambda part: rows[part])
 
-    def _sums(self, rows: Rows, terms: Callable[[slice], Float64[np.ndarray, "m k"]], size: int = CHUNK) -> Float64[np.ndarray, "N k"]:
+    def sums(self, rows: Rows, terms: Callable[[slice], Float64[np.ndarray, "m k"]], size: int = CHUNK) -> Float64[np.ndarray, "N k"]:
         """(N, k) sum_t share_it terms_it of every trajectory, share among all rows; a trajectory's rows follow each other."""
         p = self.problem_
         total, scale = np.zeros((p.data.n_trajectories, 1)), p.rows.weight.sum()
@@ -308,40 +336,6 @@ class Inference:
                 total = np.zeros((len(total), some.shape[1]))
             total[who[first]] += some
         return total
-
-
-def along(data: Any, columns: Sequence[str]) -> tuple[Callable[[Rows], Float64[np.ndarray, "m k"]], tuple[str, ...]]:
-    """From rows to (m, k): 1, centred numbers, indicators of all levels but the first; and what they are called."""
-    schemas = [data.schema] + ([data.modifier_schema] if data.modifier_schema is not None else [])
-    known = {c.name: (part, i, c) for part, schema in enumerate(schemas) for i, c in enumerate(schema.columns)}
-    if not columns:
-        raise UserError(f"name at least one column; there are {', '.join(known)}")
-    for name in columns:
-        if name not in known:
-            raise unknown("column of state or modifiers", name, known)
-    chosen = [known[name] for name in dict.fromkeys(columns)]
-    values = [data.states] if data.modifiers is None else [data.states, data.modifiers]
-    names, pieces = ["where all are average or first"], []
-    for part, i, c in chosen:
-        if np.ptp(values[part][:, i]) == 0:
-            raise UserError(f"column {c.name!r} is the same everywhere; nothing varies along it")
-        if c.kind == "numeric":
-            names.append(c.name)
-            pieces.append((part, i, float(values[part][:, i].mean()), None))
-        else:
-            present = [code for code in range(len(c.levels)) if (values[part][:, i] == code).any()]
-            names += [f"{c.name}={c.levels[code]}" for code in present[1:]]
-            pieces += [(part, i, 0.0, code) for code in present[1:]]
-
-    def x(rows: Rows) -> Float64[np.ndarray, "m k"]:
-        of = [rows.states, rows.modifiers]
-        found = [np.ones(len(rows))]
-        for part, i, mean, code in pieces:
-            column = of[part][:, i]  # type: ignore[index]
-            found.append(column - mean if code is None else (column == code).astype(np.float64))
-        return np.stack(found, axis=1)
-
-    return x, tuple(names)
 
 
 def _members(region: Any, frame: Any, n: int, name: str) -> Any:

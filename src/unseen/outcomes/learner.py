@@ -84,7 +84,7 @@ class Learner(BaseEstimator):
             raise UserError(f"{len(index)} actions for {len(encoded)} states; give one for all, or one each")
         return q[np.arange(len(encoded)), np.broadcast_to(index, len(encoded))]
 
-    def _problem(self, data: Any, policy: Any, weight: Any, counted: bool | None = None) -> Problem:
+    def _problem(self, data: Any, policy: Any, weight: Any, counted: bool | None = None, without_tables: bool = False) -> Problem:
         """Data and policy made ready as the settings say."""
         return problem(
             data,
@@ -95,6 +95,7 @@ class Learner(BaseEstimator):
             seed=self.random_state,
             weight=weight,
             counted=counted,
+            without_tables=without_tables,
         )
 
     def predict_value(self, states: Any) -> Float64[np.ndarray, " m"]:

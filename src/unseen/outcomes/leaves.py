@@ -34,11 +34,12 @@ def fit_trees(
     mode: str,
     trajectories: int,
     seed: int,
+    half: Int64[np.ndarray, " n"] | None = None,
 ) -> tuple[ActionRegression, int]:
     """Regress pseudo-outcomes with the largest leaves that no held-out loss speaks against.
 
     The loss sum_a lambda (Phi - g)^2 is compared on halves of the trajectories, each predicted by the other. The largest size is taken
-    whose loss exceeds the smallest loss by no more than one standard error of the difference, by trajectory.
+    whose loss exceeds the smallest loss by no more than one standard error of the difference, by trajectory. That is at most eleven fits.
 
     Args:
         kind: "forest", "boosting" or "lightgbm".
@@ -49,6 +50,7 @@ def fit_trees(
         mode: a model for each action, or one that sees the action.
         trajectories: N, numbers that rows refer to.
         seed: of the halves and of the trees.
+        half: (n,) 0 or 1: halves of whole cross-fitting folds, whose pseudo-outcomes share their errors; None: drawn.
 
     Returns:
         g, and the rows of its smallest leaf.
@@ -62,7 +64,8 @@ def fit_trees(
 
     candidates = sizes(kind, len(rows))
     if len(np.unique(rows.trajectory)) >= FEWEST and len(candidates) > 1:
-        half = folds_by_trajectory(rows.trajectory, trajectories, 2, seed)[rows.trajectory]
+        if half is None:
+            half = folds_by_trajectory(rows.trajectory, trajectories, 2, seed)[rows.trajectory]
         losses = np.zeros((len(candidates), trajectories))
         for here, there in ((np.flatnonzero(half == k), np.flatnonzero(half != k)) for k in range(2)):
             for loss, size in zip(losses, candidates):

@@ -27,7 +27,7 @@ from unseen.outcomes.policies import Columns, at_states
 from unseen.outcomes.problem import Problem
 from unseen.runs.files import write_atomic
 
-FORMAT = 1
+FORMAT = 2
 OWN = ("unseen.outcomes.", "unseen.data.")
 TRUSTED = ("sklearn.", "numpy.", "scipy.", "lightgbm.", "collections.", "builtins.", "joblib.")
 Node = dict[str, Any]

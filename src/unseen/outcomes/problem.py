@@ -128,6 +128,7 @@ def problem(
     seed: int = 0,
     weight: Any = None,
     counted: bool | None = None,
+    without_tables: bool = False,
 ) -> Problem:
     """Check and encode.
 
@@ -139,8 +140,8 @@ def problem(
         actions: how linear models join state and action.
         seed: of random features.
         weight: (n,) of the rows; all alike by default.
-        counted: whether states are numbered; None: where all columns are categorical, at most 2,000 states occur, and the policy is a
-            function of them.
+        counted: whether states are numbered; None: where all columns are categorical and at most 2,000 states occur.
+        without_tables: whether states need not be counted where a policy that is given by rows is no function of them.
 
     Raises:
         UserError: what is wrong with them.
@@ -170,7 +171,7 @@ def problem(
         rows = replace(rows, s=cells.of(data.states), s_next=cells.of(data.next_states))
     psi = ActionFeatures(StateFeatures(data.schema, data.states, features, seed), data.n_actions, actions)
     found = Problem(data, policy, discount, rows, data.starts, at.starts, psi, cells, seed)
-    return found if counted or cells is None or not isinstance(policy, Columns) else _counted_where_it_can_be(found)
+    return _counted_where_it_can_be(found) if without_tables and isinstance(policy, Columns) and cells is not None else found
 
 
 def _counted_where_it_can_be(p: Problem) -> Problem:

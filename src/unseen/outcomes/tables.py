@@ -20,7 +20,7 @@ from unseen.data import Transitions
 from unseen.errors import UserError
 from unseen.outcomes.rows import Rows, quotient
 
-SAME = 1e-9  # how far a policy's probabilities may differ within a state that is taken to be all it sees
+SAME = 1e-5  # single precision: how far a policy's probabilities may differ within a state that is taken to be all it sees
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +220,6 @@ def policy_table(cells: Cells, parts: list[Any], actions: int) -> Float64[np.nda
             row = int(np.argmax(np.abs(table[s] - p).max(axis=1)))
             raise UserError(
                 f"the policy's probabilities differ within one state (row {row}), so it sees more than the state columns; "
-                "give them all, or name no table among the learner's settings"
+                "give them all, or estimate Q without a table (final='linear')"
             )
     return np.where(np.isnan(table), 1 / actions, table)

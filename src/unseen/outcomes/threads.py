@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from joblib import cpu_count
 from threadpoolctl import threadpool_limits
+
+_lock = threading.Lock()
+_users = 0  # of the limit; whoever comes first sets it, and the last one takes it off
+_limit: Any = None
 
 
 def at_once(work: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> list[Any]:
@@ -15,5 +21,22 @@ def at_once(work: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> list
     jobs = jobs if jobs > 0 else cpu_count()
     if jobs == 1:
         return [work(item) for item in items]
-    with ThreadPoolExecutor(jobs) as pool, threadpool_limits(1, user_api="blas"):  # threads of threads would wait for each other
+    with ThreadPoolExecutor(jobs) as pool, _one_thread_each():
         return list(pool.map(work, items))
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Matrix products on one thread: threads of threads would wait for each other. The limit is one for the whole process."""
+    global _users, _limit
+    with _lock:
+        if _users == 0:
+            _limit = threadpool_limits(1, user_api="blas")
+        _users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if _users == 0:
+                _limit.restore_original_limits()

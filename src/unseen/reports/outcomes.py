@@ -114,6 +114,7 @@ def diagnostics_section(learner: Any) -> Section:
         ["share of the value's weights below 0", d.negative],
         ["calibration error of the behaviour policy, beyond chance", _or_dash(d.calibration_error)],
         ["balance of the states between actions, standard errors off", _or_dash(d.balance)],
+        ["residuals of the initial Q along products of features, standard errors", _or_dash(d.misfit)],
         ["moment check of the weights, standard errors off", _or_dash(d.moment)],
         ["mass of the pairwise ratio, relative error", _or_dash(d.ratio)],
         ["share of pairwise ratios cut", d.capped],
