@@ -121,12 +121,13 @@ def trees(n: int) -> dict[str, float]:
 def econml(n: int, count: int) -> dict[str, float]:
     """Effects of arms 1 to 3 over arm 0 where all numbers are average: linear in the standardised state, one coefficient each."""
     try:
-        from econml.dr import LinearDRLearner
+        from econml import dr
     except ModuleNotFoundError:
         print("econml is not installed (pip install 'unseen[econml]'): not compared")
         return {}
     from sklearn.linear_model import LogisticRegression
 
+    make: Any = dr.LinearDRLearner  # its types are not those it takes
     data, found = logged_rows(n), {}
     states = (data.states - data.states.mean(axis=0)) / data.states.std(axis=0)
     average = np.kron(np.eye(ACTIONS)[1:] - np.eye(ACTIONS)[0], np.eye(1 + states.shape[1])[0])
@@ -140,7 +141,7 @@ def econml(n: int, count: int) -> dict[str, float]:
     def theirs() -> None:
         splits = [(np.flatnonzero(found["fold"] != k), np.flatnonzero(found["fold"] == k)) for k in range(5)]
         propensity = LogisticRegression(solver="newton-cholesky")
-        learner = LinearDRLearner(model_propensity=propensity, model_regression=ByArm(), min_propensity=0.01, cv=splits, random_state=0)
+        learner = make(model_propensity=propensity, model_regression=ByArm(), min_propensity=0.01, cv=splits, random_state=0)
         learner.fit(data.rewards, data.actions, X=states)
         effects = [learner.intercept__inference(a) for a in range(1, ACTIONS)]
         found["theirs"] = np.array([(float(e.point_estimate), float(e.stderr)) for e in effects])

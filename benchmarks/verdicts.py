@@ -239,7 +239,7 @@ def colour_of(rows: list[dict[str, float]]) -> tuple[str, list[float]]:
 
 
 def page(results: dict[Setting, list[dict[str, float]]]) -> list[str]:
-    lines = ["# Does the verdict know?", "", *__doc__.splitlines()[2:], ""]
+    lines = ["# Does the verdict know?", "", *(__doc__ or "").splitlines()[2:], ""]
     listed = []
     for group in ("calibration", "test"):
         mine = {s: rows for s, rows in results.items() if s.group == group}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 from dataclasses import replace
 from functools import reduce
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -264,10 +263,11 @@ class DRQLearner(Inference, Learner):
 
     def _jobs(self, first: FirstStage) -> int:
         """Folds at a time."""
-        if self.n_jobs != "auto":
-            if not isinstance(self.n_jobs, Integral) or isinstance(self.n_jobs, bool) or not (self.n_jobs == -1 or self.n_jobs > 0):
-                raise UserError(f"n_jobs = {self.n_jobs!r}; a number of threads, -1 for one on each core, or 'auto'")
-            return int(self.n_jobs)
+        jobs: Any = self.n_jobs
+        if jobs != "auto":
+            if not isinstance(jobs, int | np.integer) or isinstance(jobs, bool) or not (jobs == -1 or jobs > 0):
+                raise UserError(f"n_jobs = {jobs!r}; a number of threads, -1 for one on each core, or 'auto'")
+            return int(jobs)
         plain = ("auto", "tabular", "linear", "logistic", "logged", "zero")
         alone = all(isinstance(x, str) and x in plain for x in (first.behaviour, first.initial_q, first.ratio))
         return -1 if alone and isinstance(self.features, str) and self.iterations == 1 else 1

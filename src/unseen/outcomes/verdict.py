@@ -15,7 +15,8 @@ class Verdict:
     """May the estimates be trusted?
 
     Attributes:
-        colour: "green": nothing was found against them; "amber": with care; "red": no. Thresholds are proposed, not calibrated.
+        colour: "green": nothing was found against them; "amber": with care; "red": no. Thresholds were chosen on simulated settings and
+            tested on others (`docs/results/verdicts.md`).
         reasons: in words, the worst first; empty when green.
     """
 
