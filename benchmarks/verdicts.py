@@ -1,6 +1,6 @@
 """Does the verdict know? Coverage of the value's 95 % interval beside green, amber and red, on simulated settings whose truth is known.
 
-    python benchmarks/verdicts.py docs/results/verdicts.json    # stop it and start it as you like; half an hour on two cores
+    python benchmarks/verdicts.py docs/results/verdicts.json    # stop it and start it as you like; ten minutes on two cores
 
 Settings differ in overlap, number of trajectories, horizon and what the models get wrong. Thresholds were chosen looking at the first
 group and are tested on the second, whose numbers and random processes (one of each kind) are others. What every replication's
