@@ -7,9 +7,13 @@ import json
 import os
 import platform
 import resource
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+
+MACHINES = "machines.json"
+PACKAGES = ("numpy", "scipy", "jax", "equinox", "optax", "torch", "lightgbm", "econml")  # whose versions are told where imported
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
@@ -64,9 +68,14 @@ def write(figures: dict[str, float], path: Path | None) -> None:
 
 
 def written(figures: dict[str, float], path: Path | None) -> None:
-    """Write the figures where asked."""
-    if path is not None:
-        path.write_text(json.dumps({name: float(value) for name, value in figures.items()}, indent=1) + "\n")
+    """Write the figures where asked, and in `machines.json` beside them what they were measured on."""
+    if path is None:
+        return
+    path.write_text(json.dumps({name: float(value) for name, value in figures.items()}, indent=1) + "\n")
+    beside = path.with_name(MACHINES)
+    machines = json.loads(beside.read_text()) if beside.exists() else {}
+    machines[path.stem] = "; ".join(machine([name for name in PACKAGES if name in sys.modules]))
+    beside.write_text(json.dumps(machines, indent=1, sort_keys=True) + "\n")
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:

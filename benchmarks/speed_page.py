@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from figures import machine
+from figures import MACHINES
 
 # benchmark -> (what it measures, rows of (figure, what it is, aim: a sign and a number, or None))
 PAGE = {
@@ -120,11 +120,11 @@ def verdict(value: float, aim: str | None) -> str:
 def main() -> None:
     out = Path(sys.argv[1])
     found = {path.stem: json.loads(path.read_text()) for path in sorted((out / "speed").glob("*.json"))}
-    hardware = "; ".join(machine(["jax", "equinox", "optax", "sb3-contrib", "torch"]))
-    lines = ["# Speed", "", f"{hardware}. Nothing else was running. Each figure is one run of the benchmark named above it."]
+    machines = found.pop(MACHINES.removesuffix(".json"))
+    lines = ["# Speed", "", "Nothing else was running. Each figure is one run of the benchmark named above it, on the machine named there."]
     lines += ["Made by the commands in `benchmarks/speed_page.py`.", ""]
     for name, (about, rows) in PAGE.items():
-        lines += [f"## {name}", "", f"`python benchmarks/{name}.py`: {about}", ""]
+        lines += [f"## {name}", "", f"`python benchmarks/{name}.py`: {about}", "", f"{machines[name]}.", ""]
         lines += ["| figure | measured | aim |", "|---|---|---|"]
         lines += [f"| {what} | {number(found[name][key])} | {verdict(found[name][key], aim)} |" for key, what, aim in rows] + [""]
     rates = found["environments"]
@@ -133,7 +133,12 @@ def main() -> None:
         "",
         "`python benchmarks/environments.py`: random-action steps/s, every output consumed; restarts are",
     ]
-    lines += ["generated for all lanes at every step. Files of the `.pomdp` format have names that begin with `file`.", ""]
+    lines += [
+        "generated for all lanes at every step. Files of the `.pomdp` format have names that begin with `file`.",
+        "",
+        f"{machines['environments']}.",
+        "",
+    ]
     lines += ["| environment | 1 copy | 64 copies | 1,024 copies |", "|---|---|---|---|"]
     for name in [key.removesuffix("_1024") for key in rates if key.endswith("_1024") and not key.startswith("min_")]:
         lines.append(f"| {name} | " + " | ".join(number(rates[f"{name}_{copies}"]) for copies in (1, 64, 1024)) + " |")
