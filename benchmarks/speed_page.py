@@ -1,6 +1,6 @@
 """docs/results/speed.md from the figures that the benchmarks wrote, with what each is held against.
 
-for name in recurrent_ppo navigation environments signals outcomes compile_time start_up; do
+for name in recurrent_ppo navigation environments signals outcomes outcomes_accuracy compile_time start_up; do
     python benchmarks/$name.py --json docs/results/speed/$name.json
 done
 python benchmarks/speed_page.py docs/results
@@ -78,6 +78,25 @@ PAGE = {
             ("error_taxi_fqe", "its error", None),
             ("seconds_taxi_drq", "seconds of DRQ on the same rows", None),
             ("error_taxi_drq", "its error", None),
+        ],
+    ),
+    "outcomes_accuracy": (
+        "Relative squared error of DRQ over that of FQE on the same data, medians over 50 seeds.",
+        [
+            row
+            for contest, what, aim in (
+                ("linear_taxi_0.1", "Taxi, linear class, epsilon 0.1", "≤ 1"),
+                ("linear_taxi_0.3", "Taxi, linear class, epsilon 0.3", "≤ 1"),
+                ("three_sweeps_taxi", "Taxi, saturated class, three sweeps", "≤ 1"),
+                ("trees_tumour", "tumour, trees in both stages", None),
+                ("linear_on_trees_tumour", "tumour, a linear second stage on trees", None),
+            )
+            for row in (
+                (f"ratio_{contest}", what, aim),
+                (f"low_{contest}", "its 95 % interval, from", None),
+                (f"high_{contest}", "to", None),
+                (f"lost_{contest}", "seeds on which DRQ was worse", None),
+            )
         ],
     ),
     "compile_time": (

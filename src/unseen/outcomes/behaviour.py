@@ -15,6 +15,7 @@ from unseen.outcomes.logistic import fit_logistic
 from unseen.outcomes.policies import at_states
 from unseen.outcomes.regression import lightgbm
 from unseen.outcomes.rows import Rows
+from unseen.outcomes.weighted import fit_weighted
 
 SMOOTHING = 0.5  # added to every action's count
 CALIBRATION_SHARE = 0.2  # of the trajectories, held out for the temperature
@@ -187,9 +188,9 @@ def classified(
 
 def _fit(model: Any, x: Any, actions: Any, weight: Any) -> Any:
     try:
-        return model.fit(x, actions, sample_weight=weight)
-    except TypeError:
-        return model.fit(x, actions)
+        return fit_weighted(model, x, actions, weight)
+    except TypeError as error:
+        raise UserError(f"behaviour policy {type(model).__name__} takes no sample_weight, which weighted rows need") from error
     except ValueError as error:
         raise UserError(f"behaviour policy {type(model).__name__} cannot be fitted: {str(error).splitlines()[0]}") from error
 

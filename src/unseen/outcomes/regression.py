@@ -11,6 +11,7 @@ from jaxtyping import Float64, Int64
 from unseen.errors import UserError, unknown
 from unseen.outcomes.features import StateFeatures
 from unseen.outcomes.rows import Rows
+from unseen.outcomes.weighted import fit_weighted
 
 SWEEPS = 100
 CHANGE = 1e-3  # of the targets' deviation: where sweeps stop
@@ -146,9 +147,7 @@ def _fit(model: Any, x: Any, y: Any, weight: Any) -> Any:
 
     fresh: Any = clone(model)
     try:
-        if np.ptp(weight) == 0:
-            return fresh.fit(x, y)
-        return fresh.fit(x, y, sample_weight=weight)
+        return fit_weighted(fresh, x, y, weight)
     except TypeError as error:
         raise UserError(
             f"regressor {type(model).__name__} takes no sample_weight, which row_weight='policy' and unequal folds need"
