@@ -42,7 +42,7 @@ def test_profiles_of_a_learner():
     assert list(found.support) == ["much", "none", "some"]
     assert len(found.calibration) == 3
     np.testing.assert_allclose(found.shares.sum(), 1.0)
-    assert found.shares[0] == fitted.diagnostics.contribution
+    np.testing.assert_allclose(found.shares[0], fitted.diagnostics.contribution, rtol=1e-12)
     logged = patients(trajectories=100)
     logged["p"] = [{"none": 0.5, "some": 0.3, "much": 0.2}[dose] for dose in logged["dose"]]
     known = profiles(DRQLearner(0.9).fit(transitions(logged, propensity="p"), Always("some")))

@@ -24,6 +24,9 @@ from unseen.outcomes.rows import Rows, folds_by_trajectory
 from unseen.outcomes.threads import at_once
 
 
+MANY = 20_000  # rows from which on threads are worth their start
+
+
 class DRQLearner(Inference, Learner):
     """Q^pi(s, a) as a regression on pseudo-outcomes whose error is a product of the nuisances' errors.
 
@@ -56,8 +59,8 @@ class DRQLearner(Inference, Learner):
         floor: smallest behaviour probability that is divided by; the share of rows below is in `diagnostics`.
         stabilise: cut pairwise ratios at their 99th percentile and rescale them to their expected mass.
         iterations: 2 takes for Q1 another DRQ fitted on the training folds, and so on; each multiplies the time by `folds`.
-        n_jobs: folds at a time, in threads. "auto": one for each core where nuisances are counted or linear, and 1 where models of others
-            are fitted. The numbers do not depend on it. Functions that say who is in a region are then asked by several threads at once,
+        n_jobs: folds at a time, in threads. "auto": one for each core where nuisances are counted or linear and rows are at least 20,000,
+            else 1. The numbers do not depend on it. Functions that say who is in a region are then asked by several threads at once,
             and while folds are fitted, matrix products of the whole process run on one thread.
         random_state: of folds and of everything drawn.
 
@@ -132,7 +135,7 @@ class DRQLearner(Inference, Learner):
 
     def _fit(self, p: Problem) -> DRQLearner:
         first, final = self._first_stage(p), self._final(p)
-        self.jobs_ = self._jobs(first)
+        self.jobs_ = self._jobs(first, len(p.rows))
         self.__dict__.pop("leaf_", None)
         pairwise = final != "linear" or first.ratio != "auto"
         by_cell = self._by_cell(p, first)
@@ -261,7 +264,7 @@ class DRQLearner(Inference, Learner):
             floor=self.floor,
         )
 
-    def _jobs(self, first: FirstStage) -> int:
+    def _jobs(self, first: FirstStage, rows: int) -> int:
         """Folds at a time."""
         jobs: Any = self.n_jobs
         if jobs != "auto":
@@ -270,7 +273,7 @@ class DRQLearner(Inference, Learner):
             return int(jobs)
         plain = ("auto", "tabular", "linear", "logistic", "logged", "zero")
         alone = all(isinstance(x, str) and x in plain for x in (first.behaviour, first.initial_q, first.ratio))
-        return -1 if alone and isinstance(self.features, str) and self.iterations == 1 else 1
+        return -1 if alone and isinstance(self.features, str) and self.iterations == 1 and rows >= MANY else 1
 
     def _iterated(self, p: Problem, first: FirstStage, training: Any, seed: int) -> FirstStage:
         """The first stage of one fold; with further iterations its initial Q is a DRQ of the training rows."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from joblib import cpu_count
 from threadpoolctl import threadpool_limits
 
 _lock = threading.Lock()
@@ -18,11 +18,16 @@ _limit: Any = None
 
 def at_once(work: Callable[[Any], Any], items: Iterable[Any], jobs: int) -> list[Any]:
     """Work on every item, so many at a time; -1: one on each core."""
-    jobs = jobs if jobs > 0 else cpu_count()
+    jobs = jobs if jobs > 0 else _cores()
     if jobs == 1:
         return [work(item) for item in items]
     with ThreadPoolExecutor(jobs) as pool, _one_thread_each():
         return list(pool.map(work, items))
+
+
+def _cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
