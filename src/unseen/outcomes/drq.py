@@ -23,7 +23,6 @@ from unseen.outcomes.regression import fit_q, regressor
 from unseen.outcomes.rows import Rows, folds_by_trajectory
 from unseen.outcomes.threads import at_once
 
-
 MANY = 20_000  # rows from which on threads are worth their start
 
 
