@@ -151,7 +151,7 @@ def test_what_is_red_is_ranked_last(tmp_path, capsys):
         (["fit", "T", "--policy", "always:9"], "unknown action '9'"),
         (["fit", "T", "--policy", "best"], "is none of uniform, always:ACTION"),
         (["fit", "T", "--policy", "none.py"], "no file"),
-        (["fit", "T", "--by", "y"], "unknown state column (--by) 'y'"),
+        (["fit", "T", "--by", "y"], "unknown column of --state or --modifiers (--by) 'y'"),
         (["fit", "T", "--reference", "7"], "unknown action '7'"),
         (["fit", "T", "--reward", "money"], "there is no such column"),
         (["fit", "T", "--categorical", "y"], "unknown state column (--categorical) 'y'"),

@@ -137,3 +137,16 @@ def test_what_passes_is_taken(data):
     except UserError as error:
         taken = "no transition is left" in str(error)
     assert taken or not ok
+
+
+def test_one_reward_that_is_no_number_is_named_alone():
+    table = {
+        "id": [0, 0, 0],
+        "t": [0, 1, 2],
+        "s": [1.0, 2.0, 3.0],
+        "a": ["x", "y", "x"],
+        "r": ["1.5", "12,50", "2"],
+        "end": [False, False, True],
+    }
+    found = check_table(table, id="id", time="t", state="s", action="a", reward="r", terminated="end")
+    assert [f.rows for f in found if "the reward is no number" in f.says] == [(1,)]

@@ -13,7 +13,7 @@ from test_learners import POLICY, patients
 
 from unseen.data import Episodes, check_table
 from unseen.errors import UserError
-from unseen.outcomes import DRQLearner, Transitions, Uniform, load
+from unseen.outcomes import DRQLearner, Transitions, Uniform, load, recommend
 
 COLUMNS = {"id": "patient", "time": "day", "state": ["stage", "tumour"], "action": "dose", "reward": "benefit", "terminated": "died"}
 
@@ -158,6 +158,9 @@ def test_a_modifier_that_tells_more_than_the_state_is_told(kind, settings):
     np.testing.assert_allclose(found.value, [1.0, -1.0], atol=0.12)  # one step: the same by cell and by row
     assert any("north: 1 did otherwise than the state says" in c for c in found.cautions)
     assert any("did otherwise than the state says" in c for c in fitted.effect_along("north", 1, 0).cautions)
+    advice = recommend(fitted, regions, despite_red=True)
+    assert advice.labels == ("no recommendation", "no recommendation")
+    assert all("otherwise than the state says" in why for why in advice.reasons)
 
 
 def test_a_modifier_that_decided_what_was_done_is_told():

@@ -223,7 +223,9 @@ def _finite(report: _Report, series: nw.Series[Any], name: str, where: Flags, ro
         return np.full(len(series), np.nan)
     values, known = _numbers(series)
     if number:
-        report.add("error", name, f"the {role} is no number", where & ~known & ~missing(series))
+        odd = where & ~known & ~missing(series)
+        spelled = np.array([isinstance(value, str) and is_number(value) for value in series.to_list()], np.bool_)
+        report.add("error", name, f"the {role} is no number", odd & ~spelled if (odd & ~spelled).any() else odd)
     report.add("error", name, f"the {role} is infinite; write a number or drop the row", where & np.isinf(values))
     return values
 

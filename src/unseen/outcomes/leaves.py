@@ -59,7 +59,7 @@ def fit_trees(
 
     def fitted(size: int, of: Int64[np.ndarray, " m"]) -> ActionRegression:
         states, actions = np.repeat(rows.states[of], rows.n_actions, axis=0), np.tile(np.arange(rows.n_actions), len(of))
-        model = regressor(kind, seed).set_params(**{name: size})
+        model = regressor(kind, seed, len(of)).set_params(**{name: size})
         return fit_q(states, actions, targets[of].ravel(), scale[of].ravel(), model, features, rows.n_actions, mode)
 
     candidates = sizes(kind, len(rows))

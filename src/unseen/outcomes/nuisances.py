@@ -210,7 +210,7 @@ def fit_initial_q(
             return fit_q_network(rows, p.features, p.discount, seed)
     elif hasattr(kind, "values"):
         return kind
-    q, made, change = evaluate_q(rows, p.discount, regressor(kind, seed), p.features, sweeps=settings.sweeps, mode=p.psi.mode)
+    q, made, change = evaluate_q(rows, p.discount, regressor(kind, seed, len(rows)), p.features, sweeps=settings.sweeps, mode=p.psi.mode)
     notes |= {"sweeps": float(made), "change": change}
     return q
 

@@ -16,6 +16,7 @@ from unseen.outcomes.policies import as_probabilities
 from unseen.outcomes.rows import query_rows
 
 NONE = "no recommendation"
+BEYOND_THE_STATE = "otherwise than the state says"  # a caution that no interval survives
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +104,11 @@ def recommend(
         gains = {int(i): [_gain(contrasts, bounds, int(i), int(j), r) for j in candidates if j != i] for i in candidates}
         best = max(gains, key=lambda i: min(value for value, _ in gains[i]))
         margin[r], low[r] = min(value for value, _ in gains[best]), min(bound for _, bound in gains[best])
+        beyond = [c for e in contrasts.values() for c in e.cautions if c.startswith(f"{names[r]}: ") and BEYOND_THE_STATE in c]
         if red:
             reasons.append("the verdict is red")
+        elif beyond:
+            reasons.append(beyond[0].removeprefix(f"{names[r]}: "))
         elif low[r] > 0:
             actions[r] = best
             reasons.append("")

@@ -14,6 +14,7 @@ from unseen.outcomes.rows import Rows
 from unseen.outcomes.weighted import fit_weighted
 
 SWEEPS = 100
+FEW = 20_000  # rows, below which LightGBM is given one thread
 CHANGE = 1e-3  # of the targets' deviation: where sweeps stop
 
 
@@ -30,7 +31,7 @@ def lightgbm() -> Any:
     return lightgbm
 
 
-def regressor(kind: Any, seed: int) -> Any:
+def regressor(kind: Any, seed: int, rows: int | None = None) -> Any:
     """A scikit-learn regressor by name ("forest", "lightgbm", "boosting"), or the given one.
 
     Raises:
@@ -49,7 +50,8 @@ def regressor(kind: Any, seed: int) -> Any:
 
         return HistGradientBoostingRegressor(random_state=seed)
     if kind == "lightgbm":
-        return lightgbm().LGBMRegressor(n_estimators=100, num_leaves=31, random_state=seed, verbose=-1)
+        threads = 1 if rows is not None and rows < FEW else None  # few rows are fitted sooner than threads have met
+        return lightgbm().LGBMRegressor(n_estimators=100, num_leaves=31, n_jobs=threads, random_state=seed, verbose=-1)
     raise unknown("regressor", kind, ("forest", "boosting", "lightgbm", "linear", "tabular", "neural"))
 
 

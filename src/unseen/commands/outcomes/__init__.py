@@ -37,6 +37,7 @@ def fit(command: Fit) -> int:
     _write_frame(asked.table(), folder / "estimates.parquet")
     _write_frame(asked.influence(), folder / "influence.parquet")
     _write_frame(predictions(learner), folder / "predictions.parquet")
+    print(f"policy: {command.policy}")
     print(learner.summary(command.level))
     print(asked.words())
     page = write(Page(f"What {command.policy} would bring: {command.table.name}", asked.sections()), folder / "report.html")

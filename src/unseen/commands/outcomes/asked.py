@@ -108,7 +108,7 @@ def groups(data: Transitions, name: str) -> dict[str, Callable[[Any], Any]]:
     if data.modifiers is not None and data.modifier_schema is not None:
         columns |= {c.name: (data.modifiers[:, i], c) for i, c in enumerate(data.modifier_schema.columns)}
     if name not in columns:
-        raise unknown("state column (--by)", name, columns)
+        raise unknown("column of --state or --modifiers (--by)", name, columns)
     values, column = columns[name]
     if column.kind == "categorical":
         present = [level for code, level in enumerate(column.levels) if (values == code).any()]
