@@ -116,12 +116,15 @@ class Transitions:
         """Encoded states as the same named columns, in the dataframe library the data came in; what a policy is asked with."""
         return self.schema.decode(states)
 
+    @property
+    def described(self) -> Schema:
+        """The state's columns, with those of the modifiers behind them."""
+        others = () if self.modifier_schema is None else self.modifier_schema.columns
+        return Schema((*self.schema.columns, *others), self.schema.backend)
+
     def describe(self, states: Float64[np.ndarray, "m d"], modifiers: Float64[np.ndarray, "m k"] | None) -> Any:
         """Encoded states as named columns, with those of the modifiers behind them; what a region's function is asked with."""
-        if modifiers is None or self.modifier_schema is None:
-            return self.schema.decode(states)
-        both = Schema((*self.schema.columns, *self.modifier_schema.columns), self.schema.backend)
-        return both.decode(np.concatenate([states, modifiers], axis=1))
+        return self.schema.decode(states) if modifiers is None else self.described.decode(np.concatenate([states, modifiers], axis=1))
 
     def encode_actions(self, actions: object) -> Int64[np.ndarray, " m"]:
         """(m,) indices from action labels (one, or a sequence); an unknown one is a `UserError`."""

@@ -199,15 +199,10 @@ def _growth(learner: Any) -> float:
 def _balance(learner: Any, inverse: Float64[np.ndarray, " n"]) -> float:
     """max over a and f of |mean (1{A = a} / pi_b - 1) f(S)| in standard errors, f the first features."""
     p, rows = learner.problem_, learner.problem_.rows
-    count = p.data.n_trajectories
-    f = p.features(rows.states)[:, :FEATURES]
-    largest = 0.0
+    f, largest = p.features(rows.states)[:, :FEATURES], 0.0
     for a in np.flatnonzero(np.bincount(rows.actions, minlength=rows.n_actions)):
-        terms = (rows.share * ((rows.actions == a) * inverse - 1))[:, None] * f
-        mean = terms.sum(axis=0)
-        by_trajectory = np.stack([np.bincount(rows.trajectory, column, count) for column in terms.T], axis=1)
-        error = np.sqrt((by_trajectory**2).sum(axis=0))
-        largest = max(largest, float(quotient(np.abs(mean), error).max()))
+        terms = (rows.actions == a) * inverse - 1
+        largest = max(largest, float(learner.apart(lambda part, terms=terms: f[part] * terms[part, None]).max()))
     return largest
 
 
@@ -219,8 +214,8 @@ def _misfit(learner: Any, delta: Float64[np.ndarray, " n"]) -> float:
     largest = 0.0
     for a in np.flatnonzero(np.bincount(rows.actions, minlength=rows.n_actions)):
         terms = delta * (rows.actions == a)
-        sums = learner.sums(rows, lambda part, terms=terms: x[part][:, i] * x[part][:, j] * terms[part, None])
-        largest = max(largest, float(quotient(np.abs(sums.sum(axis=0)), np.sqrt((sums**2).sum(axis=0))).max()))
+        apart = learner.apart(lambda part, terms=terms: x[part][:, i] * x[part][:, j] * terms[part, None])
+        largest = max(largest, float(apart.max()))
     return largest
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from unseen.outcomes.problem import Problem
     from unseen.outcomes.rows import Rows
 
+BEYOND_THE_STATE = "otherwise than the state says"  # of a caution that no interval survives
 BEYOND = 5.0  # standard errors; cross-fitted residuals also carry the first stage's own error, which these leave out
 FEW = 4  # rows of an action in a region for each fold, below which its interval is not to be trusted
 NO_INTERVAL = (
@@ -293,14 +294,10 @@ class Inference:
         delta = self.by_row([f.delta for f in self.folds_])
         label = p.data.action_labels[a]
         for what, terms in (("was chosen", taken - 1), ("did", taken * delta)):
-            sums = self.sums(p.rows, lambda part, terms=terms: members[part] * terms[part, None])
-            errors = np.sqrt((sums**2).sum(axis=0))
-            apart = quotient(np.abs(sums.sum(axis=0)), errors)
+            apart = self.apart(lambda part, terms=terms: members[part] * terms[part, None])
             for name, by in zip(names, apart):
                 if by > BEYOND:
-                    found.append(
-                        f"{name}: {label} {what} otherwise than the state says ({by:.0f} standard errors); put what tells into the state"
-                    )
+                    found.append(f"{name}: {label} {what} {BEYOND_THE_STATE} ({by:.0f} standard errors); put what tells into the state")
         return found
 
     def _require_weight(self, coefficients: Float64[np.ndarray, " A"]) -> None:
@@ -323,6 +320,11 @@ class Inference:
     def _by_trajectory(self, rows: Float64[np.ndarray, "n k"]) -> Float64[np.ndarray, "N k"]:
         """xi_i = N sum_t share_it IF_it."""
         return self.problem_.data.n_trajectories * self.sums(self.problem_.rows, lambda part: rows[part])
+
+    def apart(self, terms: Callable[[slice], Float64[np.ndarray, "m k"]]) -> Float64[np.ndarray, " k"]:
+        """(k,) |mean of the rows' terms| in standard errors by trajectory."""
+        sums = self.sums(self.problem_.rows, terms)
+        return quotient(np.abs(sums.sum(axis=0)), np.sqrt((sums**2).sum(axis=0)))
 
     def sums(self, rows: Rows, terms: Callable[[slice], Float64[np.ndarray, "m k"]], size: int = CHUNK) -> Float64[np.ndarray, "N k"]:
         """(N, k) sum_t share_it terms_it of every trajectory, share among all rows; a trajectory's rows follow each other."""

@@ -20,13 +20,13 @@ class Line:
     """From rows to (m, 1 + k): the constant, then each column less its mean, over its deviation.
 
     Attributes:
-        pieces: where each column comes from: 0 for the state or 1 for the modifiers, which column, the level or None for a number.
+        pieces: where each column comes from: its number in `Transitions.described`, and the level, or None for a number.
         mean, scale: (k,).
         names: of the k columns.
         groups: of `members`.
     """
 
-    pieces: tuple[tuple[int, int, int | None], ...]
+    pieces: tuple[tuple[int, int | None], ...]
     mean: Float64[np.ndarray, " k"]
     scale: Float64[np.ndarray, " k"]
     names: tuple[str, ...]
@@ -39,26 +39,25 @@ class Line:
         Raises:
             UserError: no name or one that is no column, columns that are the same everywhere or tell the same.
         """
-        schemas = [data.schema] + ([data.modifier_schema] if data.modifier_schema is not None else [])
-        known = {c.name: (part, i, c) for part, schema in enumerate(schemas) for i, c in enumerate(schema.columns)}
+        known = {c.name: (i, c) for i, c in enumerate(data.described.columns)}
         if not columns:
             raise UserError(f"name at least one column; there are {', '.join(known)}")
         for name in columns:
             if name not in known:
                 raise unknown("column of state or modifiers", name, known)
-        pieces: list[tuple[int, int, int | None]] = []
+        pieces: list[tuple[int, int | None]] = []
         names, groups = [], []
-        for part, i, c in (known[name] for name in dict.fromkeys(columns)):
-            values = _raw(rows, (part, i, None))
+        for i, c in (known[name] for name in dict.fromkeys(columns)):
+            values = rows.column(i)
             if np.ptp(values) == 0:
                 raise UserError(f"column {c.name!r} is the same everywhere; nothing varies along it")
             if c.kind == "numeric":
-                pieces.append((part, i, None))
+                pieces.append((i, None))
                 names.append(c.name)
                 groups += [f"{c.name} up to {values.mean():.4g}", f"{c.name} above {values.mean():.4g}"]
             else:
                 present = [code for code in range(len(c.levels)) if (values == code).any()]
-                pieces += [(part, i, code) for code in present[1:]]
+                pieces += [(i, code) for code in present[1:]]
                 names += [f"{c.name}={c.levels[code]}" for code in present[1:]]
                 groups += [f"{c.name}={c.levels[code]}" for code in present]
         x = np.stack([_raw(rows, piece) for piece in pieces], axis=1)
@@ -77,17 +76,15 @@ class Line:
     def members(self, rows: Rows) -> Float64[np.ndarray, "m g"]:
         """(m, g) 1 for rows of each group: levels of categories, and numbers up to and above their mean."""
         found = []
-        for part, i in dict.fromkeys((part, i) for part, i, _ in self.pieces):
-            values, codes = _raw(rows, (part, i, None)), [code for p, j, code in self.pieces if (p, j) == (part, i)]
-            if codes == [None]:
+        for i in dict.fromkeys(i for i, _ in self.pieces):
+            values = rows.column(i)
+            if (i, None) in self.pieces:
                 found += [values <= values.mean(), values > values.mean()]
             else:
                 found += [values == code for code in np.unique(values)]
         return np.stack(found, axis=1).astype(np.float64)
 
 
-def _raw(rows: Rows, piece: tuple[int, int, int | None]) -> Float64[np.ndarray, " m"]:
-    part, i, code = piece
-    of = rows.states if part == 0 else rows.modifiers
-    assert of is not None
-    return of[:, i] if code is None else (of[:, i] == code).astype(np.float64)
+def _raw(rows: Rows, piece: tuple[int, int | None]) -> Float64[np.ndarray, " m"]:
+    i, code = piece
+    return rows.column(i) if code is None else (rows.column(i) == code).astype(np.float64)

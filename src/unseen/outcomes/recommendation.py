@@ -12,11 +12,11 @@ from jaxtyping import Float64, Int64
 from unseen.data.table import as_frame
 from unseen.errors import UserError
 from unseen.outcomes.estimates import Estimate
+from unseen.outcomes.inference import BEYOND_THE_STATE
 from unseen.outcomes.policies import as_probabilities
 from unseen.outcomes.rows import query_rows
 
 NONE = "no recommendation"
-BEYOND_THE_STATE = "otherwise than the state says"  # a caution that no interval survives
 
 
 @dataclass(frozen=True, eq=False)

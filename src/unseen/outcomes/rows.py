@@ -66,6 +66,14 @@ class Rows:
         """(n,) pi_e(A|S)."""
         return self.policy[np.arange(len(self)), self.actions]
 
+    def column(self, i: int) -> Float64[np.ndarray, " n"]:
+        """(n,) column of the state, or behind those of the modifiers, as `Transitions.described` has them."""
+        width = self.states.shape[1]
+        if i < width:
+            return self.states[:, i]
+        assert self.modifiers is not None
+        return self.modifiers[:, i - width]
+
     def by_cell(self, values: Float64[np.ndarray, " n"], states: int) -> Float64[np.ndarray, "S A"]:
         """(S, A) sums of the rows' values by cell, of counted states."""
         assert self.s is not None

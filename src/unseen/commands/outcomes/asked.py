@@ -104,12 +104,12 @@ def _everybody(states: Any) -> Any:
 
 def groups(data: Transitions, name: str) -> dict[str, Callable[[Any], Any]]:
     """Regions by one column of the state or of the modifiers: its levels, or quarters of its numbers."""
-    columns = {c.name: (data.states[:, i], c) for i, c in enumerate(data.state_columns)}
-    if data.modifiers is not None and data.modifier_schema is not None:
-        columns |= {c.name: (data.modifiers[:, i], c) for i, c in enumerate(data.modifier_schema.columns)}
+    columns = {c.name: (i, c) for i, c in enumerate(data.described.columns)}
     if name not in columns:
         raise unknown("column of --state or --modifiers (--by)", name, columns)
-    values, column = columns[name]
+    place, column = columns[name]
+    own = len(data.state_columns)
+    values = data.states[:, place] if place < own or data.modifiers is None else data.modifiers[:, place - own]
     if column.kind == "categorical":
         present = [level for code, level in enumerate(column.levels) if (values == code).any()]
         if len(present) > MOST_GROUPS:
