@@ -135,6 +135,33 @@ class List:
 
 
 @dataclass(frozen=True)
+class Play:
+    """Play an environment yourself, in the browser, on what an agent sees; episodes are recorded and scored."""
+
+    environment: Annotated[str, tyro.conf.Positional]
+    level: str = "train"
+    """A level of the environment."""
+    seed: int = 0
+    """With an episode's number, it decides what is drawn in it; a folder gives each number once."""
+    out: Path | None = None
+    """Folder of the recorded episodes; default: runs/play/ENVIRONMENT."""
+    port: int = 8_000
+    """Of the page, on this machine only; 0: any free one."""
+    episodes: int | None = None
+    """End after so many; default: with Ctrl-C."""
+    player: str = ""
+    """Recorded with every episode."""
+    frames_per_second: float | None = None
+    """Let time run at this rate; 0: a step at each key; default: the environment's own."""
+    reveal: bool = False
+    """Show the state beside the observation."""
+    browser: bool = True
+    """Open it."""
+    environment_options: dict[str, Any] = field(default_factory=dict)
+    """Options for the environment's constructor."""
+
+
+@dataclass(frozen=True)
 class Doctor:
     """What this installation can do: versions, devices, extras, the compilation cache, and a short self-test."""
 
@@ -307,6 +334,16 @@ def _short(space: Any) -> str:
     return f"{kind}{tuple(space.shape)}" if space.shape is not None else kind
 
 
+def play(command: Play) -> int:
+    from unseen.commands.play.command import play
+    from unseen.commands.play.session import Settings
+
+    settings = Settings(command.level, command.seed, command.player, command.episodes, command.frames_per_second, command.reveal)
+    out, options = command.out, command.environment_options
+    play(command.environment, settings, out=out, port=command.port, browser=command.browser, options=options)
+    return 0
+
+
 def doctor(command: Doctor) -> int:
     from unseen.commands.doctor import doctor
 
@@ -322,6 +359,7 @@ _COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "evaluate": (Evaluate, evaluate),
     "report": (Report, report),
     "reproduce": (Reproduce, reproduce),
+    "play": (Play, play),
     "doctor": (Doctor, doctor),
 }
 

@@ -51,9 +51,10 @@ def test_goals_are_redrawn_at_every_use_and_levels_are_kept():
     environment = Respawning()
     levels = mixture(environment)
     pool = Pool.filled(jax.random.key(0), 64, environment, levels)
-    asking = jnp.ones((64,), bool)
-    moved, (_, observation, first) = pool.begin(jax.random.key(1), asking, environment, levels)
-    _, (_, _, second) = moved.begin(jax.random.key(2), asking, environment, levels)
+    moved, lanes = pool.begin(jax.random.key(1), 64, environment, levels)
+    _, observation, first = lanes
+    _, (_, shown, second) = moved.restarted(jax.random.key(2), jnp.ones((64,), bool), lanes, environment, levels)
+    assert (np.asarray(shown) == 1).all()
     np.testing.assert_array_equal(first.left, pool.entries[2].left)
     np.testing.assert_array_equal(second.left, first.left)
     assert (np.asarray(observation) == 1).all()
@@ -61,16 +62,28 @@ def test_goals_are_redrawn_at_every_use_and_levels_are_kept():
     assert (np.asarray(first.noise) != np.asarray(second.noise)).mean() > 0.9
 
 
+def test_only_the_lanes_that_ask_begin_anew_in_the_order_of_the_deck():
+    environment = Respawning()
+    levels = mixture(environment)
+    pool, lanes = Pool.filled(jax.random.key(0), 64, environment, levels).begin(jax.random.key(1), 6, environment, levels)
+    asking = np.asarray([False, True, False, False, True, True])
+    after, (_, _, state) = jax.jit(lambda key: pool.restarted(key, jnp.asarray(asking), lanes, environment, levels))(jax.random.key(2))
+    np.testing.assert_array_equal(np.asarray(state.left)[asking], np.asarray(pool.entries[2].left)[6:9])
+    np.testing.assert_array_equal(np.asarray(state.left)[~asking], np.asarray(lanes[2].left)[~asking])
+    np.testing.assert_array_equal(np.asarray(state.noise)[~asking], np.asarray(lanes[2].noise)[~asking])
+    assert (np.asarray(state.noise)[asking] != np.asarray(lanes[2].noise)[asking]).all()
+    assert int(after.dealt) == 9
+
+
 def test_no_level_serves_more_than_eight_times():
     environment = Respawning()
     levels = mixture(environment)
     pool = Pool.filled(jax.random.key(0), 64, environment, levels)
-    asking = jnp.ones((5,), bool)
 
     @jax.jit
     def dealt(pool, key):
         k_begin, k_refresh = jax.random.split(key)
-        pool, (_, _, state) = pool.begin(k_begin, asking, environment, levels)
+        pool, (_, _, state) = pool.begin(k_begin, 5, environment, levels)
         return pool.refreshed(k_refresh, environment, levels), state.left
 
     served: dict[int, int] = {}

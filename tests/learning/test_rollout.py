@@ -116,7 +116,8 @@ def test_no_entry_of_a_pool_serves_more_than_nine_times():
     @jax.jit
     def turn(pool, key):
         asking = jax.random.bernoulli(key, 0.5, (40,))
-        dealt, begun = pool.begin(key, asking, environment, levels)
+        lanes = jax.tree.map(lambda x: x[:40], pool.entries)
+        dealt, begun = pool.restarted(key, asking, lanes, environment, levels)
         return dealt, begun, asking, dealt.refreshed(key, environment, levels)
 
     for k in range(200):

@@ -14,6 +14,22 @@ from unseen.errors import UserError, unknown
 
 _NAVIGATION, _CARDS = "unseen.environments.navigation", "unseen.environments.cards"
 _CLINICAL = "unseen.environments.clinical"
+_MEMORY_SUITE = "unseen.environments.memory_suite.suite"
+_MEMORY_TASKS = (
+    "arbitrary-visuomotor-mapping",
+    "continuous-recognition",
+    "change-detection",
+    "what-then-where",
+    "spot-diff",
+    "spot-diff-passive",
+    "spot-diff-multi",
+    "spot-diff-motion",
+    "visible-goal-with-buildings",
+    "invisible-goal-with-buildings",
+    "invisible-goal-empty-arena",
+    "explore-goal-locations",
+    "transitive-inference",
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,8 @@ _ENTRIES: dict[str, _Entry] = {
     "position-cartpole-hard": _Entry(f"{_CARDS}.cartpole:PositionCartPole", {"time_limit": 600}),
     "tumour": _Entry(f"{_CLINICAL}.tumour:Tumour", {"observe_parameters": True}),
     "tumour-type-only": _Entry(f"{_CLINICAL}.tumour:Tumour", {"observe_parameters": False}),
+    **{f"memory/{task}": _Entry(f"{_MEMORY_SUITE}:compact", {"name": task}) for task in _MEMORY_TASKS},
+    **{f"memory-fp/{task}": _Entry(f"{_MEMORY_SUITE}:first_person", {"name": task}) for task in _MEMORY_TASKS},
 }
 
 # Families with any size, as in heavenhell-7; the environment itself says which sizes it takes.

@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from unseen.agents.actor import Seen
 from unseen.agents.build import ActorCritic
 from unseen.learning.levels import Levels
-from unseen.learning.source import Source
+from unseen.learning.source import Source, where
 
 
 class Lanes(NamedTuple):
@@ -82,7 +82,7 @@ class BatchLoop(NamedTuple):
         """Lanes at the first slot of new episodes."""
         k_begin, k_episode = jax.random.split(key)
         keys = jax.random.split(k_episode, batch)
-        source, (level, observation, state) = source.begin(k_begin, jnp.ones((batch,), bool), self.environment, self.levels)
+        source, (level, observation, state) = source.begin(k_begin, batch, self.environment, self.levels)
         action = agent.actor.head(jnp.zeros((batch, agent.actor.trunk.features), jnp.float32)).mode()
         zero, off = jnp.zeros((batch,), jnp.float32), jnp.zeros((batch,), bool)
         carry = agent.actor.initial(batch)
@@ -130,7 +130,7 @@ class BatchLoop(NamedTuple):
             score,
             discounted,
         )
-        observation, state = _where(lanes.valid, (step.observation, step.state), (lanes.observation, lanes.state))
+        observation, state = where(lanes.valid, (step.observation, step.state), (lanes.observation, lanes.state))
         after = Lanes(
             lanes.episode_key,
             lanes.level,
@@ -151,22 +151,13 @@ class BatchLoop(NamedTuple):
         over = record.terminated | ~record.valid
         k_begin, k_episode = jax.random.split(key)
         keys = jax.random.split(k_episode, over.shape[0])
-        source, (level, observation, state) = source.begin(k_begin, over, self.environment, self.levels)
+        shown = lanes.level, lanes.observation, lanes.state
+        source, (level, observation, state) = source.restarted(k_begin, over, shown, self.environment, self.levels)
         zero = jnp.zeros_like(lanes.score)
         on = jnp.ones_like(lanes.start)
-        new = (keys, level, state, observation, on, on, jnp.zeros_like(lanes.time), zero, zero)
-        old = (
-            lanes.episode_key,
-            lanes.level,
-            lanes.state,
-            lanes.observation,
-            lanes.start,
-            lanes.valid,
-            lanes.time,
-            lanes.score,
-            lanes.discounted,
-        )
-        key, level, state, observation, start, valid, time, score, discounted = _where(over, new, old)
+        new = (keys, on, on, jnp.zeros_like(lanes.time), zero, zero)
+        old = (lanes.episode_key, lanes.start, lanes.valid, lanes.time, lanes.score, lanes.discounted)
+        key, start, valid, time, score, discounted = where(over, new, old)
         return Lanes(key, level, state, observation, lanes.previous_action, start, valid, time, lanes.carry, score, discounted), source
 
     def continuous(self, agent: ActorCritic, lanes: Lanes, source: Source, key: PRNGKeyArray, slots: int) -> tuple[Lanes, Source, Slots]:
@@ -220,12 +211,3 @@ def _with_last(records: Slots, seen: Seen, signals: dict[str, Array]) -> Slots:
         return jax.tree.map(lambda a, x: jnp.concatenate([a, x[None]]), all_, one)
 
     return records._replace(seen=append(records.seen, seen), signals=append(records.signals, signals))
-
-
-def _where(condition: Bool[Array, "B"], new: Any, old: Any) -> Any:
-    """Lane by lane: `new` where the condition holds."""
-
-    def choose(a: Array, b: Array) -> Array:
-        return jnp.where(condition.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
-
-    return jax.tree.map(choose, new, old)

@@ -16,9 +16,15 @@ Begun = tuple[Array, Any, Any]  # level (B,), observation, state
 
 @runtime_checkable
 class Source(Protocol):
-    """Deals first observations and states to the lanes that ask for one; what the others get is never looked at."""
+    """Deals first observations and states to the lanes that ask for one."""
 
-    def begin(self, key: PRNGKeyArray, asking: Bool[Array, "B"], environment: Any, levels: Levels) -> tuple[Any, Begun]: ...
+    def begin(self, key: PRNGKeyArray, count: int, environment: Any, levels: Levels) -> tuple[Any, Begun]:
+        """`count` lanes at the start of new episodes."""
+        ...
+
+    def restarted(self, key: PRNGKeyArray, asking: Bool[Array, "B"], lanes: Begun, environment: Any, levels: Levels) -> tuple[Any, Begun]:
+        """The lanes, those that ask at the start of a new episode."""
+        ...
 
     def refreshed(self, key: PRNGKeyArray, environment: Any, levels: Levels) -> Any: ...
 
@@ -34,8 +40,13 @@ def generate(key: PRNGKeyArray, count: int, environment: Any, levels: Levels) ->
 class Generated(eqx.Module):
     """A new level for every episode: right where a reset costs little."""
 
-    def begin(self, key: PRNGKeyArray, asking: Bool[Array, "B"], environment: Any, levels: Levels) -> tuple[Generated, Begun]:
-        return self, generate(key, asking.shape[0], environment, levels)
+    def begin(self, key: PRNGKeyArray, count: int, environment: Any, levels: Levels) -> tuple[Generated, Begun]:
+        return self, generate(key, count, environment, levels)
+
+    def restarted(
+        self, key: PRNGKeyArray, asking: Bool[Array, "B"], lanes: Begun, environment: Any, levels: Levels
+    ) -> tuple[Generated, Begun]:
+        return self, where(asking, generate(key, asking.shape[0], environment, levels), lanes)
 
     def refreshed(self, key: PRNGKeyArray, environment: Any, levels: Levels) -> Generated:
         return self
@@ -65,15 +76,30 @@ class Pool(eqx.Module):
     def size(self) -> int:
         return self.entries[0].shape[0]
 
-    def begin(self, key: PRNGKeyArray, asking: Bool[Array, "B"], environment: Any, levels: Levels) -> tuple[Pool, Begun]:
-        rank = jnp.cumsum(asking.astype(jnp.int32)) - 1
-        position = (self.dealt + jnp.maximum(rank, 0)) % self.size
+    def begin(self, key: PRNGKeyArray, count: int, environment: Any, levels: Levels) -> tuple[Pool, Begun]:
+        position = (self.dealt + jnp.arange(count, dtype=jnp.int32)) % self.size
         level, observation, state = jax.tree.map(lambda x: x[position], self.entries)
         if hasattr(environment, "respawn"):
-            keys = jax.random.split(key, asking.shape[0])
-            observation, state = levels.mapped(environment.respawn, level, keys, state)
-        moved = eqx.tree_at(lambda p: p.dealt, self, self.dealt + jnp.sum(asking.astype(jnp.int32)))
-        return moved, (level, observation, state)
+            observation, state = levels.mapped(environment.respawn, level, jax.random.split(key, count), state)
+        return eqx.tree_at(lambda p: p.dealt, self, self.dealt + count), (level, observation, state)
+
+    def restarted(self, key: PRNGKeyArray, asking: Bool[Array, "B"], lanes: Begun, environment: Any, levels: Levels) -> tuple[Pool, Begun]:
+        """One lane after the other is copied from the deck: few ask in any one step, and a state may be large."""
+        keys = jax.random.split(key, asking.shape[0]) if hasattr(environment, "respawn") else None
+
+        def deal(turn: tuple[Array, Array, Begun]) -> tuple[Array, Array, Begun]:
+            dealt, waiting, lanes = turn
+            lane = jnp.argmax(waiting)
+            level, observation, state = jax.tree.map(lambda x: x[(dealt % self.size)[None]], self.entries)
+            if keys is not None:
+                observation, state = levels.mapped(environment.respawn, level, keys[lane][None], state)
+            placed = jax.tree.map(
+                lambda all_, one: jax.lax.dynamic_update_slice_in_dim(all_, one, lane, 0), lanes, (level, observation, state)
+            )
+            return dealt + 1, waiting.at[lane].set(False), placed
+
+        dealt, _, lanes = jax.lax.while_loop(lambda turn: jnp.any(turn[1]), deal, (self.dealt, asking, lanes))
+        return eqx.tree_at(lambda p: p.dealt, self, dealt), lanes
 
     def refreshed(self, key: PRNGKeyArray, environment: Any, levels: Levels) -> Pool:
         def owed(pool: Pool) -> Array:
@@ -86,3 +112,12 @@ class Pool(eqx.Module):
             return Pool(entries, pool.dealt, pool.redrawn + self.block, self.block)
 
         return jax.lax.while_loop(owed, redraw, self)
+
+
+def where(condition: Bool[Array, "B"], new: Any, old: Any) -> Any:
+    """Lane by lane: `new` where the condition holds."""
+
+    def choose(a: Array, b: Array) -> Array:
+        return jnp.where(condition.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(choose, new, old)

@@ -1,0 +1,1 @@
+"""`unseen play`: a person plays an environment in the browser, and every episode is recorded."""

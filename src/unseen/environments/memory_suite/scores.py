@@ -1,0 +1,27 @@
+"""Reference scores of the suite, measured by `benchmarks/memory_references.py` and kept as data."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from unseen.environments.contract import References, Score
+
+FILE = "references.json"
+
+
+def references(name: str, level: str) -> References:
+    """Scores of `memory/TASK` or `memory-fp/TASK` at a level; empty where nothing was measured."""
+    players = {player: Score(**score) for player, score in table().get(name, {}).get(level, {}).items()}
+    return References(
+        **{player: score for player, score in players.items() if player in ("random", "memoryless", "perfect_memory", "oracle")}
+    )
+
+
+@lru_cache
+def table() -> dict[str, Any]:
+    """Name of the environment -> level -> player -> score."""
+    found = resources.files("unseen.environments.memory_suite").joinpath(FILE)
+    return json.loads(found.read_text("utf-8")) if found.is_file() else {}
