@@ -21,6 +21,7 @@ PUSH = ("forward", "backward", "strafe left", "strafe right", "look left", "look
         (("north", "south", "east", "west"), ("ArrowUp", "ArrowDown", "ArrowRight", "ArrowLeft")),
         (("query", "left", "right", "up", "down", "buy"), ("q", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "b")),
         (("left", "centre", "right"), ("ArrowLeft", "Space", "ArrowRight")),
+        (("keep still", "new", "old"), ("Space", "n", "o")),
         (("push left", "push right"), ("ArrowLeft", "ArrowRight")),
         (("spades", "diamonds", "clubs", "hearts"), ("s", "d", "c", "h")),
         (("none", "chemo", "radio", "both"), ("Space", "c", "r", "b")),

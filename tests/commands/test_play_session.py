@@ -80,9 +80,9 @@ def test_an_end_is_terminated_and_a_time_limit_truncated() -> None:
 
 
 def test_four_rooms_too() -> None:
-    environment = unseen.make("memory-four-rooms-7x7", time_limit=12)
+    environment = unseen.make("memory-four-rooms-7x7", time_limit=6)
     session = Session(environment, Settings(seed=1))
-    actions = np.random.default_rng(0).integers(0, 6, 12).tolist()
+    actions = np.random.default_rng(0).integers(0, 6, 6).tolist()
     session.begin()
     while session.stage == Stage.PLAYING:
         session.act(actions[session.running.step])

@@ -48,7 +48,7 @@ class Experiment:
     """Environment steps between two rows of metrics; 0: a hundredth of the budget, rounded up."""
 
     reset_pool: int = 0
-    """0: a new level for every episode; n: deal from n levels made beforehand (4,096 or more where resets are expensive)."""
+    """n: deal from n levels made beforehand; 0: as many as the environment asks for (4,096 in the memory suite), else none."""
 
     environment_options: dict[str, Any] = field(default_factory=dict)
     """Options for the environment's constructor."""

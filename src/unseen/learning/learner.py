@@ -54,7 +54,8 @@ def make_learner(
         environment: an `unseen.environments.Environment`.
         agent, algorithm: settings.
         level: the mixture of levels to train on.
-        reset_pool: 0 generates a level for every episode; n keeps n levels made beforehand (see `source.Pool`).
+        reset_pool: n keeps n levels made beforehand (see `source.Pool`); 0 as many as the environment asks for by an attribute
+            `reset_pool`, and if it has none generates a level for every episode.
         buckets: A2C learns on episodes cut to the shortest of a few lengths. Switch it off under `vmap`, where every length
             would be computed.
         sharing: with more than one device, PPO's gradients are shared among them; the functions then run inside `shard_map`
@@ -65,6 +66,7 @@ def make_learner(
     """
     refuse_impossible(algorithm, agent)
     refuse_biased(agent, algorithm)
+    reset_pool = reset_pool or getattr(environment, "reset_pool", 0)
     if reset_pool and reset_pool < 64:
         raise ValueError(f"reset_pool = {reset_pool}; it must be 0 or at least 64 (4,096 or more where levels could be memorised)")
     levels = mixture(environment, level)

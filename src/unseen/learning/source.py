@@ -56,7 +56,8 @@ class Pool(eqx.Module):
     """A deck of levels dealt in order, redrawn in order at a seventh of the pace: no entry serves more than 8 times, as long as
     one update begins no more episodes than the deck has entries (once more for every further deck that it goes through).
 
-    Where an environment has `respawn(key, state, params) -> (observation, state)`, goal and start are redrawn at every use.
+    Where an environment has `respawn(key, state, params) -> (observation, state)`, goal and start are redrawn at every use, and the
+    deck keeps no observations.
     Between updates `refreshed` redraws what is owed, in blocks of `block` entries.
     """
 
@@ -70,7 +71,7 @@ class Pool(eqx.Module):
     @staticmethod
     def filled(key: PRNGKeyArray, size: int, environment: Any, levels: Levels) -> Pool:
         zero = jnp.zeros((), jnp.int32)
-        return Pool(generate(key, size, environment, levels), zero, zero, max(1, size // 64))
+        return Pool(_kept(generate(key, size, environment, levels), environment), zero, zero, max(1, size // 64))
 
     @property
     def size(self) -> int:
@@ -106,12 +107,18 @@ class Pool(eqx.Module):
             return (pool.dealt // self.PACE) - pool.redrawn >= self.block
 
         def redraw(pool: Pool) -> Pool:
-            new = generate(jax.random.fold_in(key, pool.redrawn), self.block, environment, levels)
+            new = _kept(generate(jax.random.fold_in(key, pool.redrawn), self.block, environment, levels), environment)
             position = (pool.redrawn + jnp.arange(self.block, dtype=jnp.int32)) % self.size
             entries = jax.tree.map(lambda old, x: old.at[position].set(x), pool.entries, new)
             return Pool(entries, pool.dealt, pool.redrawn + self.block, self.block)
 
         return jax.lax.while_loop(owed, redraw, self)
+
+
+def _kept(begun: Begun, environment: Any) -> Begun:
+    """What a deck keeps of new episodes: no observations where `respawn` makes them anew."""
+    level, observation, state = begun
+    return (level, (), state) if hasattr(environment, "respawn") else (level, observation, state)
 
 
 def where(condition: Bool[Array, "B"], new: Any, old: Any) -> Any:

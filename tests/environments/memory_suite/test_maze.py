@@ -145,6 +145,18 @@ def test_corridors_are_trees_that_fill_what_rooms_leave(shape: tuple[int, int, i
         assert (corridors & ~points).sum() == lattice.sum() - pieces
 
 
+def test_a_corridor_turns_every_way_as_often() -> None:
+    """A stem leads into the middle of a block of three by two points: the first way on from there is the only one ever taken."""
+    regions, count = np.full((13, 13), REGIONS, np.int32), 6_000
+    regions[0, 6], regions[1:3, 5:8] = -1, -1
+    dig = jax.jit(jax.vmap(maze.dig_corridors, in_axes=(0, None)))
+    cells = np.asarray(dig(jax.random.split(jax.random.key(8), count), jnp.asarray(regions))[0])
+    left, right, down = cells[:, 3, 12], cells[:, 3, 14], cells[:, 4, 13]
+    assert (left.astype(int) + right + down == 1).all()
+    for way in (left, right, down):
+        assert abs(way.sum() - count / 3) < 5 * np.sqrt(count * 2 / 9)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_two_regions_that_touch_are_joined_once(shape: tuple[int, int, int, int]) -> None:
     layout: Any = jax.tree.map(np.asarray, _lay_out(jax.random.split(jax.random.key(2), 100), maze_shape(*shape)))

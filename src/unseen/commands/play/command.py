@@ -43,14 +43,15 @@ def play(
         UserError: an external environment, an unknown name, level or option, actions that keys cannot play, a port or a folder that
             cannot be used.
     """
-    if name.startswith("gym:"):
+    # By its name, before anything of somebody else's is imported; by what it is, where it was registered under another name.
+    environment = None if name.startswith("gym:") else make(name, **(options or {}))
+    if environment is None or not hasattr(environment, "levels"):
         raise UserError(f"{name} is an external environment, and play needs one of this package (gymnasium.utils.play.play may do)")
-    environment = make(name, **(options or {}))
     with Server(port) as server:  # first of all, so that nobody waits to hear that the port is taken
         folder = Folder(out or Path("runs") / "play" / _folder_name(environment.name), environment.name)
         session = server.session = Session(environment, settings, folder)
         print(f"play {environment.name} at {server.address} (Ctrl-C ends)", flush=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         if browser and _has_screen():
             webbrowser.open(server.address)

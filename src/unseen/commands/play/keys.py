@@ -13,7 +13,7 @@ DIGITS = 9  # up to as many actions a digit plays at once; of more, a number is 
 _VERBS = re.compile(r"^(?:move|go|step|walk|push|strafe) (?=\w)")
 _SAME = {"ahead": "forward", "forwards": "forward", "back": "backward", "backwards": "backward", "center": "centre"}
 _TURNS = {f"{verb} {side}": key for verb in ("turn", "look", "rotate") for side, key in (("left", LEFT), ("right", RIGHT))}
-_STAY = ("stay", "nothing", "do nothing", "no action", "no op", "noop", "idle", "wait")
+_STAY = ("stay", "keep still", "stand still", "nothing", "do nothing", "no action", "no op", "noop", "idle", "wait")
 # In this order; the first key that is free is taken. Sideways steps come after turns, so that they leave the arrows to those.
 _KEYS: dict[str, tuple[str, ...]] = {
     **{name: (key,) for name, key in _TURNS.items()},
@@ -81,7 +81,7 @@ def _keys(called: Sequence[str]) -> dict[int, str]:
             free = [key for key in wanted if key not in found.values()]
             if free:
                 found[k] = free[0]
-    left = [k for k, name in enumerate(called) if k not in found and not _parts(name)]
+    left = [k for k, name in enumerate(called) if k not in found and not _parts(name, meanings)]
     initials = Counter(called[k][:1].lower() for k in left)
     for k in left:
         initial = called[k][:1].lower()
@@ -91,15 +91,16 @@ def _keys(called: Sequence[str]) -> dict[int, str]:
 
 
 def _chord(name: str, called: Sequence[str], keys: dict[int, str]) -> tuple[str, ...]:
-    """The keys of the single actions that a name puts together, where all of them are there."""
-    key_of = {_meaning(other): keys[k] for k, other in enumerate(called) if k in keys}
-    parts = [_meaning(part) for part in _parts(name)]
-    return tuple(key_of[part] for part in parts) if parts and all(part in key_of for part in parts) else ()
+    """The keys of the single actions that a name puts together, where all of them have one."""
+    key_of = {_meaning(called[k]): key for k, key in keys.items()}
+    parts = _parts(name, list(key_of))
+    return tuple(key_of[part] for part in parts)
 
 
-def _parts(name: str) -> list[str]:
-    parts = [part for part in re.split(r"\+|&|,|\band\b", name) if part.strip()]
-    return parts if len(parts) > 1 else []
+def _parts(name: str, meanings: Sequence[str]) -> list[str]:
+    """The other actions that a name puts together, as in "forward and look left"; none for any other name."""
+    parts = [_meaning(part) for part in re.split(r"\+|&|,|\band\b", name)]
+    return parts if len(parts) > 1 and all(part in meanings for part in parts) else []
 
 
 def _meaning(name: str) -> str:

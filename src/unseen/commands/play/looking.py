@@ -79,6 +79,6 @@ def _drawn(environment: Any, state: Any, params: Any) -> str:
     return data_url(np.asarray(environment.draw(jax.tree.map(np.asarray, state), params)))
 
 
-def _without_nan(numbers: Mapping[str, float]) -> dict[str, float | None]:
+def _without_nan(numbers: Mapping[str, int | float]) -> dict[str, int | float | None]:
     """JSON has no NaN."""
     return {name: None if math.isnan(value) else value for name, value in numbers.items()}

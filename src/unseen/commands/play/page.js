@@ -1,11 +1,10 @@
 // The page of `unseen play`: keys become actions, answers become a picture and numbers. The game itself is on the server.
 //
-// Demo: an address that ends in "#demo=ArrowUp,w,2" presses these keys, one after the other, once the page has loaded; Enter is
-// pressed by itself wherever the page waits for it.
+// Demo: an address that ends in "#demo=ArrowUp,w+ArrowLeft,2" presses these keys once the page has loaded, one after the other,
+// those with a plus together; Enter is pressed by itself wherever the page waits for it.
 
 const $ = (id) => document.getElementById(id);
 const LABELS = { ArrowUp: "↑", ArrowDown: "↓", ArrowLeft: "←", ArrowRight: "→", Space: "space" };
-const CAPS = { random: "random actions" };
 let game; // what never changes
 let view; // what may be seen now
 let gone = false; // the program has ended
@@ -61,6 +60,7 @@ function act(action) {
 async function step(action) {
   if (view.stage !== "playing" || !legal(action)) return;
   view = await ask("act", { action, episode: view.episode, step: view.step });
+  problem("");
   show();
 }
 
@@ -309,7 +309,7 @@ function scores() {
     made.append(line);
   };
   row(episodes === 1 ? "you" : `you, mean of ${episodes}`, withError(mean, error), "you");
-  game.references.forEach((reference) => row(CAPS[reference.player] || reference.player, withError(reference.mean, reference.error)));
+  game.references.forEach((reference) => row(reference.player, withError(reference.mean, reference.error)));
   if (normalised !== null) row("normalised", `${number(normalised, 3)}${off ? ` ± ${number(off, 2)}` : ""}`);
   return made;
 }
@@ -364,15 +364,21 @@ function introduce() {
   list();
 }
 
+const halfATick = () => new Promise((done) => setTimeout(done, game.framesPerSecond > 0 ? 500 / game.framesPerSecond : 0));
+
 async function demo() {
-  const keys = decodeURIComponent(/^#demo=(.*)$/.exec(location.hash)?.[1] || "").split(",").filter(Boolean);
-  for (const key of keys) {
+  const wanted = decodeURIComponent(/^#demo=(.*)$/.exec(location.hash)?.[1] || "");
+  for (const together of wanted.split(",").filter(Boolean)) {
     if (view.stage === "ready" || view.stage === "ended") await begin();
-    const code = /^\d$/.test(key) ? `Digit${key}` : "";
-    const event = { key: key === "Space" ? " " : key, code, bubbles: true, cancelable: true };
-    window.dispatchEvent(new KeyboardEvent("keydown", event));
-    if (game.framesPerSecond > 0) await new Promise((done) => setTimeout(done, 1000 / game.framesPerSecond));
-    window.dispatchEvent(new KeyboardEvent("keyup", event));
+    const events = together.split("+").map((key) => ({
+      key: key === "Space" ? " " : key,
+      code: /^\d$/.test(key) ? `Digit${key}` : "",
+      bubbles: true,
+    }));
+    events.forEach((event) => window.dispatchEvent(new KeyboardEvent("keydown", event)));
+    await halfATick();
+    events.forEach((event) => window.dispatchEvent(new KeyboardEvent("keyup", event)));
+    await halfATick();
     await waiting;
   }
 }

@@ -14,6 +14,7 @@ import secrets
 import socketserver
 import sys
 import threading
+import traceback
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import Any
@@ -73,7 +74,7 @@ class Server(ThreadingHTTPServer):
         self.server_name, self.server_port = HOST, int(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):  # a browser that went away
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
 
@@ -105,9 +106,11 @@ class Handler(BaseHTTPRequestHandler):
             self._send(refused.status, *_json({"error": str(refused)}))
         except UserError as error:
             self._send(409, *_json({"error": str(error)}))
+        except (ConnectionError, TimeoutError):
+            raise  # a browser that went away
         except Exception as error:
+            traceback.print_exc()
             self._send(500, *_json({"error": f"the environment failed with {type(error).__name__}; the terminal says more"}))
-            raise
         else:
             self._send(200, body, kind)
             if self.server.session.stage == Stage.OVER:

@@ -39,7 +39,7 @@ class Settings:
     seed: int = 0
     player: str = ""
     episodes: int | None = None
-    frames_per_second: float | None = None
+    frames_per_second: int | float | None = None
     reveal: bool = False
 
     def __post_init__(self) -> None:

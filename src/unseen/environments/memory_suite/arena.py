@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
 
-from unseen.environments.memory_suite import land
+from unseen.environments.memory_suite import land, paths
 from unseen.environments.memory_suite.land import ARENA_WALLS, BUILDINGS, SIZE, Extent, Land, LandParams
 
 MOST_BUILDINGS = 20
@@ -31,14 +31,21 @@ def extents(with_buildings: bool) -> Mapping[str, Extent]:
 
 def draw(key: PRNGKeyArray, params: LandParams, *, with_buildings: bool) -> Land:
     """A goal, buildings around it, and where each visit starts: uniform over free cells out of the goal's reach."""
-    k_goal, k_buildings, k_starts = jax.random.split(key, 3)
+    k_goal, k_buildings, k_settle = jax.random.split(key, 3)
     cells = walls(params.side)
     rows = jnp.arange(SIZE, dtype=jnp.int32)[:, None]
-    goal = land.chosen_cells(k_goal, (cells == 0) & (rows >= params.first_row) & (rows <= params.last_row), 1)[0]
-    if with_buildings:
-        cells = built(k_buildings, cells, goal, params)
+    band = (cells == 0) & (rows >= params.first_row) & (rows <= params.last_row)
+    if with_buildings:  # around a first goal, so that there is a place for one
+        cells = built(k_buildings, cells, land.chosen_cells(k_goal, band, 1)[0], params)
     # Buildings keep a cell between each other and to the walls, so every free cell can be reached from every other.
-    return Land(cells, goal, land.starts(k_starts, (cells == 0) & land.away_from(goal, land.REACH)))
+    return land.settled(k_settle, cells, paths.pack(band & ~close_to_a_building(cells)), paths.pack(cells == 0))
+
+
+def close_to_a_building(cells: UInt8[Array, "29 29"]) -> Bool[Array, "29 29"]:
+    """Cells whose middle is less than CLEAR metres from a building: those it stands on and the eight around each of them."""
+    around = jnp.pad(cells >= BUILDINGS[0], 1)
+    near = around[:-2] | around[1:-1] | around[2:]
+    return near[:, :-2] | near[:, 1:-1] | near[:, 2:]
 
 
 def walls(side: Int[Array, ""]) -> UInt8[Array, "29 29"]:

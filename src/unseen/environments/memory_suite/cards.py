@@ -178,9 +178,12 @@ def ordering_card(observation: np.ndarray) -> np.ndarray:
 
 def _outline(name: str, side: int) -> Image.Image:
     """The outline of an object as the first-person embodiment draws it."""
-    from unseen.environments.memory_suite.raycaster import outline_mask
+    from unseen.environments.memory_suite.shapes import SHAPES, outline
 
-    return Image.fromarray(outline_mask(name, side))
+    u = ((np.arange(side) + 0.5) / side * 2 - 1).astype(np.float32)
+    low, high, gap_low, gap_high = (np.asarray(x) for x in outline(np.full(side, SHAPES.index(name), np.int32), u))
+    y = 1 - (np.arange(side)[:, None] + 0.5) / side
+    return Image.fromarray((y >= low) & (y < high) & ~((y >= gap_low) & (y < gap_high)))
 
 
 def _star(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float) -> None:

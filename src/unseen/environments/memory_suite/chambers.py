@@ -1,10 +1,10 @@
-"""Spot the difference, once for both embodiments: two rooms of blocks, a corridor between them that holds the agent up (*proposed*, §3.5-3.8)."""
+"""Spot the difference, once for both embodiments: two rooms of blocks and a corridor that takes time (*proposed*, §3.5-3.8)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -69,7 +69,7 @@ class SpotParams(NamedTuple):
 class Difficulty:
     """A row of the level table: the delay in seconds, and how many blocks."""
 
-    delay: float
+    delay: int | float
     blocks: tuple[int, int] = (2, 2)
 
     def params(self, holdout: bool) -> SpotParams:
@@ -139,6 +139,7 @@ class Seen(NamedTuple):
     colour: Int[Array, "N"]
 
 
+@runtime_checkable
 class SpotTask(Protocol):
     """What a spot-the-difference task decides.
 
@@ -162,7 +163,8 @@ class SpotTask(Protocol):
 def draw(task: SpotTask, key: PRNGKeyArray, params: SpotParams) -> Blocks:
     """Everything random of an episode."""
     trials = jax.vmap(lambda k: _trial(task, k, params))(jax.random.split(key, TRIALS))
-    return Blocks(*trials, params.holdout)
+    # Two bytes a number: pools keep thousands of these.
+    return Blocks(*(x.astype(jnp.int16) for x in trials), params.holdout)
 
 
 def _trial(task: SpotTask, key: PRNGKeyArray, params: SpotParams) -> tuple[Array, ...]:
@@ -220,7 +222,7 @@ def advanced(
 
 
 def of_trial(by_trial: Int[Array, "32 *n"], progress: Progress) -> Int[Array, "*n"]:
-    return by_trial.at[progress.trial % TRIALS].get(mode="clip")
+    return by_trial.at[progress.trial % TRIALS].get(mode="clip").astype(jnp.int32)
 
 
 def doors(progress: Progress) -> tuple[Bool[Array, ""], Bool[Array, ""]]:

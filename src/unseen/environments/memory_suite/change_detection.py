@@ -122,13 +122,15 @@ class ChangeDetection:
         k_trials, k_delay = jax.random.split(key)
         count, study, test, changed = jax.vmap(_drawn_trial)(jax.random.split(k_trials, MOST_TRIALS))
         index = jax.random.randint(k_delay, (MOST_TRIALS,), 0, params.delay_count)
-        return Drawn(count, study, test, changed, params.delays[index], params.holdout)
+        # Two bytes a number: pools keep thousands of these.
+        small = jax.tree.map(lambda x: x.astype(jnp.int16), (count, study, test, changed, params.delays[index]))
+        return Drawn(*small, params.holdout)
 
     def begin(self, drawn: Drawn) -> Progress:
         return Progress(jnp.zeros((), jnp.int32))
 
     def trial(self, drawn: Drawn, progress: Progress) -> Trial:
-        one = jax.tree.map(lambda x: x.at[progress.trial].get(mode="clip"), drawn._replace(holdout=drawn.count))
+        one = jax.tree.map(lambda x: x.at[progress.trial].get(mode="clip").astype(jnp.int32), drawn._replace(holdout=drawn.count))
         content = Content(one.count, one.study, one.test, one.changed, drawn.holdout)
         frames = jnp.zeros((len(self.stages),), jnp.int32).at[jnp.asarray([STUDY, BLANK, TEST])]
         lengths = jnp.stack([jnp.int32(STUDY_FRAMES), one.delay, jnp.int32(BEFORE_BUTTONS_FRAMES)])
@@ -201,7 +203,8 @@ def _categories(array: Symbols, content: Content) -> Int[Array, "36"]:
     """Symbol and amounts of red, green and blue in each of the nine cells, 0 where there is nothing."""
     amounts = colours.amounts(array.colour, content.holdout)
     rows = jnp.concatenate([array.symbol[:, None], amounts], axis=-1) + 1
-    here = (array.cell[:, None] == jnp.arange(len(CELLS), dtype=jnp.int32)) & (jnp.arange(MOST_OBJECTS) < content.count)[:, None]
+    within = jnp.arange(MOST_OBJECTS, dtype=jnp.int32) < content.count
+    here = (array.cell[:, None] == jnp.arange(len(CELLS), dtype=jnp.int32)[None, :]) & within[:, None]
     return jnp.sum(jnp.where(here[..., None], rows[:, None, :], 0), axis=0).reshape(-1)
 
 

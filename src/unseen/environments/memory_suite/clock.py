@@ -14,7 +14,7 @@ ACTION_REPEAT = 4  # frames an agent's action lasts in the first-person embodime
 COMPACT_FRAMES = 8  # frames of one compact step
 
 
-def frames(seconds: float) -> int:
+def frames(seconds: int | float) -> int:
     """Frames in so many seconds."""
     return round(seconds * FRAMES_PER_SECOND)
 

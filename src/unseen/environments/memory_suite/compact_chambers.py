@@ -57,6 +57,7 @@ class CompactChambers:
     """
 
     task: SpotTask
+    reset_pool = levels.RESET_POOL
 
     @property
     def name(self) -> str:

@@ -59,6 +59,7 @@ class CompactLand:
     """
 
     task: LandTask
+    reset_pool = levels.RESET_POOL
 
     @property
     def name(self) -> str:
@@ -95,6 +96,12 @@ class CompactLand:
         zero = jnp.zeros((), jnp.int32)
         state = LandState(drawn, rows, columns, *land.start(drawn, zero), zero)
         return self.observe(state), state
+
+    def respawn(self, key: PRNGKeyArray, state: LandState, params: Params = ()) -> tuple[Int[Array, "32"], LandState]:
+        """Another goal and other starts in the same surroundings, for surroundings that are used again."""
+        drawn, zero = land.resettled(key, state.land), jnp.zeros((), jnp.int32)
+        again = LandState(drawn, state.rows, state.columns, *land.start(drawn, zero), zero)
+        return self.observe(again), again
 
     def step(self, key: PRNGKeyArray, state: LandState, action: Int[Array, ""], params: Params = ()) -> Step:
         moved = walked(state, action)

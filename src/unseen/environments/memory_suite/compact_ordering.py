@@ -50,7 +50,8 @@ class CompactOrdering:
     Source: specification §1.3 and §3.13; all of it proposed.
     """
 
-    task: TransitiveInference = TransitiveInference()
+    task: TransitiveInference
+    reset_pool = levels.RESET_POOL
 
     @property
     def name(self) -> str:

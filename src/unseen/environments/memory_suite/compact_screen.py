@@ -52,6 +52,7 @@ class CompactScreen:
     """
 
     task: ScreenTask
+    reset_pool = levels.RESET_POOL
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -30,6 +30,7 @@ def categories(digit: Int[Array, "n"], holdout: Bool[Array, ""]) -> Int[Array, "
     return jnp.concatenate([digit[:, None], styles.at[digit].get(mode="clip")], axis=-1) + 1
 
 
+@runtime_checkable
 class Exemplars(Protocol):
     """Pictures of digits."""
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from unseen.environments.memory_suite import land, maze
+from unseen.environments.memory_suite import land, maze, paths
 from unseen.environments.memory_suite.land import MAZE_DECALS, MAZE_WALLS, SIZE, Extent, Land, LandParams
 
 EXTENTS: Mapping[str, Extent] = {  # [LAB]: exact
@@ -35,20 +35,17 @@ class ExploreGoalLocations:
     goal_visible: ClassVar[bool] = True
 
     def draw(self, key: PRNGKeyArray, params: LandParams) -> Land:
-        k_maze, k_goal, k_starts, k_theme = jax.random.split(key, 4)
+        k_maze, k_settle, k_theme = jax.random.split(key, 3)
         drawn = maze.generate(k_maze, maze.MazeShape(params.side, params.rooms, params.room_side, params.goals))
         rows = jnp.arange(maze.SIDE, dtype=jnp.int32)[:, None]
         band = (rows >= params.first_row) & (rows <= params.last_row)
         candidates = drawn.goals & band
         # A maze without a room in the band has no candidate there: any free cell of the band then.
         allowed = jnp.where(jnp.any(candidates), candidates, ~drawn.walls & band)
-        goal = land.chosen_cells(k_goal, allowed, 1)[0]
-        here = (rows == goal[0]) & (jnp.arange(maze.SIDE, dtype=jnp.int32)[None, :] == goal[1])
-        spawns = drawn.spawns & ~here
-        free = jnp.where(jnp.any(spawns), spawns, ~drawn.walls & ~here)  # all free cells of a maze are connected
+        spawns = jnp.where(jnp.any(drawn.spawns), drawn.spawns, ~drawn.walls)  # all free cells of a maze are connected
         theme = jax.random.randint(k_theme, (), 0, len(MAZE_WALLS))
         plain, decal = (jnp.asarray(materials, jnp.uint8)[theme] for materials in (MAZE_WALLS, MAZE_DECALS))
         cells = jnp.where(drawn.walls, jnp.where(drawn.decals, decal, plain), jnp.uint8(0))
         around = ((0, SIZE - maze.SIDE), (0, SIZE - maze.SIDE))
         padded = jnp.pad(cells, around, constant_values=MAZE_WALLS[0])
-        return Land(padded, goal, land.starts(k_starts, jnp.pad(free, around)))
+        return land.settled(k_settle, padded, *(paths.pack(jnp.pad(allowed_, around)) for allowed_ in (allowed, spawns)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,7 @@ def different(key: PRNGKeyArray, count: int, holdout: Bool[Array, ""]) -> Int[Ar
     return 2 * (index.astype(jnp.int32) + 1) - holdout.astype(jnp.int32)
 
 
+@runtime_checkable
 class Pictures(Protocol):
     """Something that can paint image number n on a screen."""
 

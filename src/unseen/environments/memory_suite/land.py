@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8, UInt32
 
-from unseen.environments.memory_suite import clock
+from unseen.environments.memory_suite import clock, paths
 
 SIZE = 29  # cells of the padded square: the largest arena and its walls
 STARTS = 128  # drawn for an episode; the visits after that begin again with the first
@@ -74,13 +74,17 @@ class Land(NamedTuple):
         cells: what stands in each cell, 0 where it is free.
         goal: its row and column.
         starts: row, column and heading (0 north, 1 east, 2 south, 3 west) of each start, in order.
+        goal_cells, start_cells: where goal and starts may be in these surroundings, a row of cells in each word (`paths.pack`).
     """
 
     cells: UInt8[Array, "29 29"]
     goal: Int[Array, "2"]
     starts: UInt8[Array, "128 3"]
+    goal_cells: UInt32[Array, "29"]
+    start_cells: UInt32[Array, "29"]
 
 
+@runtime_checkable
 class LandTask(Protocol):
     """What a navigation task decides.
 
@@ -95,6 +99,28 @@ class LandTask(Protocol):
     goal_visible: bool
 
     def draw(self, key: PRNGKeyArray, params: LandParams) -> Land: ...
+
+
+def settled(key: PRNGKeyArray, cells: UInt8[Array, "29 29"], goal_cells: UInt32[Array, "29"], start_cells: UInt32[Array, "29"]) -> Land:
+    """Surroundings with a goal and starts drawn from the cells allowed for them; starts lie out of the goal's reach."""
+    k_goal, k_starts = jax.random.split(key)
+    goal = chosen_cells(k_goal, paths.unpack(goal_cells, SIZE), 1)[0]
+    allowed = paths.unpack(start_cells, SIZE)
+    apart = allowed & away_from(goal, REACH)
+    return Land(cells, goal, starts(k_starts, jnp.where(jnp.any(apart), apart, allowed)), goal_cells, start_cells)
+
+
+def resettled(key: PRNGKeyArray, land: Land) -> Land:
+    """The same surroundings with another goal, and the starts beginning elsewhere in their list.
+
+    Drawing starts costs more than many steps, so the old ones are turned round; one that the new goal is too near to becomes the
+    first that it is not.
+    """
+    k_goal, k_turn = jax.random.split(key)
+    goal = chosen_cells(k_goal, paths.unpack(land.goal_cells, SIZE), 1)[0]
+    turned = jnp.roll(land.starts, jax.random.randint(k_turn, (), 0, STARTS), axis=0)
+    apart = away_from(goal, REACH).at[turned[:, 0], turned[:, 1]].get(mode="clip")
+    return land._replace(goal=goal, starts=jnp.where(apart[:, None], turned, turned[jnp.argmax(apart)][None]))
 
 
 def frames_of_episode() -> int:

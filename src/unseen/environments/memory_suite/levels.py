@@ -8,6 +8,8 @@ from typing import Any
 from unseen.environments.contract import Params
 from unseen.errors import unknown
 
+RESET_POOL = 4096  # levels that training keeps beforehand: drawing one costs far more than a step
+
 Cell = tuple[float, bool, str]  # weight, holdout stimuli?, scale
 
 # Tasks trained at two scales. How the original mixes them is not found; a fair coin is proposed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import gymnasium
 import jax
@@ -104,6 +104,7 @@ class Trial(NamedTuple):
     content: Any
 
 
+@runtime_checkable
 class ScreenTask(Protocol):
     """What a PsychLab task decides; clock, gaze and buttons are the embodiments' business.
 

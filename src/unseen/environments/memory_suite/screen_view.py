@@ -77,6 +77,7 @@ class FirstPersonScreen:
     width: int = 96
     height: int = 72
     frames_per_second = clock.FRAMES_PER_SECOND // clock.ACTION_REPEAT
+    reset_pool = levels.RESET_POOL
     idle_action = STAY
 
     def __post_init__(self) -> None:
@@ -114,6 +115,10 @@ class FirstPersonScreen:
         drawn, zero = self.task.draw(k_draw, params), jnp.zeros((), jnp.int32)
         x = jax.random.randint(k_gaze, (), -BEYOND, UNIT + BEYOND + 1, jnp.int32)
         state = GazeState(drawn, self.task.begin(drawn), zero, zero, zero, x, zero + screen.MIDDLE, zero)
+        return self.observe(state), state
+
+    def respawn(self, key: PRNGKeyArray, state: GazeState, params: Params = ()) -> tuple[UInt8[Array, "h w 3"], GazeState]:
+        """The picture of a state from a pool, which keeps no pictures."""
         return self.observe(state), state
 
     def step(self, key: PRNGKeyArray, state: GazeState, action: Int[Array, ""], params: ScreenParams) -> Step:

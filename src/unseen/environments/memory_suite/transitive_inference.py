@@ -98,7 +98,8 @@ class TransitiveInference:
     name: ClassVar[str] = "transitive-inference"
 
     def draw(self, key: PRNGKeyArray, params: ChainParams) -> Chains:
-        return Chains(*jax.vmap(lambda k: _round(k, params.length))(jax.random.split(key, ROUNDS)), params.holdout)
+        rounds = jax.vmap(lambda k: _round(k, params.length))(jax.random.split(key, ROUNDS))
+        return Chains(*rounds, params.holdout)
 
     def begin(self) -> Progress:
         zero = jnp.zeros((), jnp.int32)

@@ -91,13 +91,15 @@ class WhatThenWhere:
         digit = jnp.argsort(jax.random.uniform(k_digit, (MOST_TRIALS, digits.CLASSES)), axis=-1)[:, :4].astype(jnp.int32)
         side = jax.random.randint(k_side, (MOST_TRIALS,), 0, 4, jnp.int32)
         index = jax.random.randint(k_delay, (MOST_TRIALS, 2), 0, params.delay_count)
-        return Drawn(digit, side, params.delays[index], params.holdout)
+        # Two bytes a number: pools keep thousands of these.
+        return Drawn(*(x.astype(jnp.int16) for x in (digit, side, params.delays[index])), params.holdout)
 
     def begin(self, drawn: Drawn) -> Progress:
         return Progress(jnp.zeros((), jnp.int32))
 
     def trial(self, drawn: Drawn, progress: Progress) -> Trial:
-        digit, side, delay = (x.at[progress.trial].get(mode="clip") for x in (drawn.digit, drawn.side, drawn.delay))
+        by_trial = (drawn.digit, drawn.side, drawn.delay)
+        digit, side, delay = (x.at[progress.trial].get(mode="clip").astype(jnp.int32) for x in by_trial)
         study = jnp.asarray(STUDY_FRAMES, jnp.int32)
         lengths = jnp.stack([study, delay[0], study, delay[1]])
         frames = jnp.zeros((len(self.stages),), jnp.int32).at[jnp.asarray([WHAT, FIRST_DELAY, WHERE, SECOND_DELAY])].set(lengths)
