@@ -22,15 +22,16 @@ LEFT, RIGHT, STAY = range(3)
 
 
 def replayed(environment: Any, params: Any, keys: Keys, actions: list[int]) -> dict[str, Any]:
-    """The same episode, plainly: one call after the other, nothing compiled."""
-    observation, state = environment.reset(keys.reset, params)
-    seen, told = [observation], [environment.signals(jax.random.fold_in(keys.signals, 0), state, params)]
+    """The same episode, plainly: one call of the environment after the other."""
+    reset, step, signals = (jax.jit(function) for function in (environment.reset, environment.step, environment.signals))
+    observation, state = reset(keys.reset, params)
+    seen, told = [observation], [signals(jax.random.fold_in(keys.signals, 0), state, params)]
     rewards, ends = [], []
     for t, action in enumerate(actions):
-        after = environment.step(jax.random.fold_in(keys.steps, t), state, jnp.int32(action), params)
+        after = step(jax.random.fold_in(keys.steps, t), state, jnp.int32(action), params)
         state = after.state
         seen.append(after.observation)
-        told.append(environment.signals(jax.random.fold_in(keys.signals, t + 1), state, params))
+        told.append(signals(jax.random.fold_in(keys.signals, t + 1), state, params))
         rewards.append(float(after.reward))
         ends.append(bool(after.terminated))
     stacked = [jax.tree.map(lambda *rows: np.stack(rows), *each) for each in (seen, told)]
@@ -79,19 +80,22 @@ def test_an_end_is_terminated_and_a_time_limit_truncated() -> None:
     assert not any(e.terminated[:-1].any() or e.truncated[:-1].any() for (e,) in session.finished)
 
 
-def test_four_rooms_too() -> None:
-    environment = unseen.make("memory-four-rooms-7x7", time_limit=6)
+@pytest.mark.parametrize("name", ["heavenhell-3", "repeat-first-easy"])
+def test_environments_of_the_package_too(name: str) -> None:
+    environment = unseen.make(name)
     session = Session(environment, Settings(seed=1))
-    actions = np.random.default_rng(0).integers(0, 6, 6).tolist()
+    actions = np.random.default_rng(0).integers(0, 4, 100).tolist()
     session.begin()
     while session.stage == Stage.PLAYING:
         session.act(actions[session.running.step])
     episode = session.finished[0][0]
     expected = replayed(environment, (), Keys.of(1, 0), actions[: len(episode)])
     np.testing.assert_array_equal(episode.observation, expected["observations"])
-    np.testing.assert_allclose(episode.rewards, expected["rewards"], rtol=1e-6)
-    assert episode.signals.keys() == environment.signal_spaces().keys()
-    np.testing.assert_array_equal(episode.signals["pose"], expected["signals"]["pose"])
+    np.testing.assert_array_equal(episode.rewards, np.asarray(expected["rewards"], np.float32))
+    np.testing.assert_array_equal(episode.terminated, expected["ends"])
+    assert episode.signals.keys() == environment.signal_spaces().keys() == expected["signals"].keys()
+    for signal, values in expected["signals"].items():
+        np.testing.assert_array_equal(episode.signals[signal], values)
 
 
 def test_a_mixed_level_is_mixed_and_each_entry_has_its_horizon() -> None:

@@ -17,9 +17,13 @@ TASK = VisuomotorMapping()
 EPISODES, TRIALS = 64, 75
 
 
+draw = jax.jit(jax.vmap(TASK.draw, (0, None)))
+
+
 def drawn(count: int, holdout: bool = False, seed: int = 0) -> Any:
-    params = SCALES["extrapolate"].params(holdout)
-    return jax.jit(jax.vmap(lambda key: TASK.draw(key, params)))(jax.random.split(jax.random.key(seed), count))
+    """`count` of 2,000 draws: one compiled program for all tests."""
+    episodes = draw(jax.random.split(jax.random.key(seed), 2_000), SCALES["extrapolate"].params(holdout))
+    return jax.tree.map(lambda x: np.asarray(x[:count]), episodes)
 
 
 @jax.jit
@@ -87,13 +91,13 @@ def test_every_round_shows_each_of_its_pairs_once() -> None:
 
 @pytest.mark.parametrize(("trials", "pairs"), [(50, 10), (40, 9), (75, 12)])
 def test_a_perfect_memory_gets_as_many_pairs_as_derived(trials: int, pairs: int) -> None:
-    progress, _ = play(drawn(4), jnp.ones((4, TRIALS), bool))
-    assert np.asarray(progress.pairs)[:, trials - 1].tolist() == [pairs] * 4
+    progress, _ = play(drawn(EPISODES), jnp.ones((EPISODES, TRIALS), bool))
+    assert np.asarray(progress.pairs)[:, trials - 1].tolist() == [pairs] * EPISODES
 
 
 def test_who_only_reads_the_shown_answers_lands_on_the_derived_mark() -> None:
     """14.7 / 12.1 / 21.1 of 50 / 40 / 75 (§3.1): right at a first presentation, else with probability 1/4."""
-    count = 4_000
+    count = 2_000
 
     @jax.jit
     @jax.vmap
@@ -125,7 +129,7 @@ def test_images_are_even_or_odd_by_split_distinct_and_uniform() -> None:
 
 
 def test_directions_and_orders_are_uniform() -> None:
-    episodes = jax.tree.map(np.asarray, drawn(2_000, seed=4))
+    episodes = drawn(2_000, seed=4)
     assert stats.chisquare(np.bincount(episodes.direction.ravel(), minlength=4)).pvalue > 1e-4
     pairs = np.bincount(4 * episodes.direction[:, 0] + episodes.direction[:, 1], minlength=16)
     assert stats.chisquare(pairs).pvalue > 1e-4
@@ -137,7 +141,7 @@ def test_directions_and_orders_are_uniform() -> None:
 @pytest.mark.parametrize("chosen", range(4))
 def test_what_the_buttons_look_like(chosen: int) -> None:
     """First presentation: the answer is shown in dull colours; later black; feedback on all four, whichever was chosen."""
-    episode = jax.tree.map(lambda x: x[0], drawn(1, seed=5))
+    episode = jax.tree.map(lambda x: jnp.asarray(x[0]), drawn(1, seed=5))
     begun = TASK.begin(episode)
     first = TASK.trial(episode, begun)
     later = TASK.trial(episode, TASK.answered(episode, begun, jnp.asarray(False)))
@@ -153,11 +157,11 @@ def test_what_the_buttons_look_like(chosen: int) -> None:
 
 def test_what_must_be_remembered_is_told_as_soon_as_it_was_shown() -> None:
     """Signal "pairs": images and directions of exactly the pairs that have been presented before this trial."""
-    episodes = drawn(8, seed=6)
-    right = np.random.default_rng(6).random((8, TRIALS)) < 0.95
+    episodes = drawn(EPISODES, seed=6)
+    right = np.random.default_rng(6).random((EPISODES, TRIALS)) < 0.95
     progress, trial = play(episodes, jnp.asarray(right))
     told = np.asarray(jax.vmap(jax.vmap(lambda d, p, t: TASK.hidden(d, p, t)["pairs"], (None, 0, 0)))(episodes, progress, trial))
-    told = told.reshape(8, TRIALS, 12, 5)
+    told = told.reshape(EPISODES, TRIALS, 12, 5)
     for e in range(8):
         met: dict[int, int] = {}
         for t in range(TRIALS):

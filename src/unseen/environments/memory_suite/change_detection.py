@@ -92,7 +92,7 @@ class ChangeDetection:
 
     With probability 1/2 one object has changed: its colour, its orientation, its kind or its cell.
 
-    In the compact embodiment a symbol's colour is given as amounts of red, green and blue in six steps, so that colours never
+    In the compact embodiment a symbol's colour is given as amounts of red, green and blue in three steps, so that colours never
     trained on are made of familiar amounts.
 
     Source: specification §3.3, exact.

@@ -9,7 +9,7 @@ from jaxtyping import Array, Bool, Int, UInt8
 from unseen.environments.memory_suite.stimuli import things
 
 SET = 5
-STEPS = 6  # amounts of red, green and blue in the compact embodiment
+STEPS = 3  # amounts of red, green and blue in the compact embodiment: few enough that holdout colours are made of familiar ones
 RGB = things.COLOURS  # ten rows, training first
 AMOUNTS = np.rint(RGB.astype(np.float64) / 255 * (STEPS - 1)).astype(np.int32)
 

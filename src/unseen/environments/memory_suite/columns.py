@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Integer, UInt8, UInt16
 
 from unseen.environments.memory_suite.gridwalk import FAR, NEAR, Walls
-from unseen.environments.memory_suite.materials import SIDE, Colour, packed, pattern_words
+from unseen.environments.memory_suite.materials import SIDE, Colour, grain, mean_colour, packed, pattern_words
 from unseen.environments.memory_suite.panorama import ANGLES, skyline
 from unseen.environments.memory_suite.scene import Camera, Lens, Objects
 from unseen.environments.memory_suite.shapes import outline
@@ -55,20 +56,19 @@ def wall_columns(cells: UInt8[Array, "rows columns"], walls: Walls, lens: Lens) 
     step = sixteen_bits(-per_row * 2**16)
     haze = jnp.minimum(depth / HAZE_AT, MOST_HAZE)
     light = jnp.where(walls.shaded, jnp.float32(SHADED_SIDE), jnp.float32(1)) * (1 - haze)
-    colours = (
-        faded(look_up(packed(colours), material), light, haze, style.sky[1])
-        for colours in ([m.colour for m in style.materials], [m.second for m in style.materials])
-    )
-    return (top, rows, pattern, first, step, *colours)
+    grains = np.asarray([grain(m.pattern) for m in style.materials], np.float32)
+    blur = jnp.clip(per_row / look_up(grains, material) - 1, 0, 1)
+    means = look_up(packed([mean_colour(m) for m in style.materials]), material)
 
+    def seen(colours: Sequence[Colour]) -> Int[Array, " W"]:
+        """Blurred into the mean where a pixel is wider than the pattern's grain, lit, and behind haze."""
+        own, result = look_up(packed(colours), material), jnp.zeros_like(material)
+        for channel, hazy in zip((0, 8, 16), style.sky[1]):
+            value, mean = ((colour >> channel & 255).astype(jnp.float32) for colour in (own, means))
+            result |= ((value + blur * (mean - value)) * light + hazy * haze).astype(jnp.int32) << channel
+        return result
 
-def faded(colour: Int[Array, " W"], light: Float[Array, " W"], haze: Float[Array, " W"], haze_colour: Colour) -> Int[Array, " W"]:
-    """Packed colours times `light`, plus `haze` times the colour of haze."""
-    mixed = [
-        ((colour >> shift & 255).astype(jnp.float32) * light + haze * part).astype(jnp.int32)
-        for shift, part in zip((0, 8, 16), haze_colour)
-    ]
-    return mixed[0] | mixed[1] << 8 | mixed[2] << 16
+    return top, rows, pattern, first, step, seen([m.colour for m in style.materials]), seen([m.second for m in style.materials])
 
 
 def land_columns(camera: Camera, lens: Lens) -> tuple[Array, ...]:

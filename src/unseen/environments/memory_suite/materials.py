@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +50,7 @@ class Material:
     colour: Colour
     second: Colour
     pattern: str = "plain"
-    height: float = 1.0
+    height: int | float = 1.0
 
     def __post_init__(self) -> None:
         if self.pattern not in PATTERNS:
@@ -59,10 +59,23 @@ class Material:
             raise UserError(f"height={self.height} of a material is not allowed; it must be above 0 m")
 
 
-def packed(colours: Callable[[Material], Colour] | list[Colour], materials: tuple[Material, ...] = ()) -> Int[np.ndarray, " K"]:
-    """Colours as one number each, red + 256 green + 65,536 blue."""
-    chosen = [colours(m) for m in materials] if callable(colours) else colours
-    return (np.asarray(chosen, np.int32).reshape(-1, 3) << np.asarray([0, 8, 16], np.int32)).sum(axis=1, dtype=np.int32)
+def grain(pattern: str) -> float:
+    """Metres across the finest part of a pattern: the shortest run of squares of one colour, along the wall or upwards."""
+    squares = PATTERNS[pattern]
+    changes = [np.flatnonzero(line != np.roll(line, 1)) for line in (*squares, *squares.T)]
+    return min(float(np.diff(c, append=c[0] + SIDE).min()) for c in [*changes, np.zeros(1, int)] if len(c)) / SIDE
+
+
+def mean_colour(material: Material) -> Colour:
+    """What a material looks like from so far that its pattern cannot be seen."""
+    share = float(PATTERNS[material.pattern].mean())
+    red, green, blue = (round((1 - share) * a + share * b) for a, b in zip(material.colour, material.second))
+    return red, green, blue
+
+
+def packed(colours: Sequence[Colour] | Int[np.ndarray, "K 3"]) -> Int[np.ndarray, " K"]:
+    """Colours as one number each: red + 256 green + 65,536 blue."""
+    return (np.asarray(colours, np.int32) << np.asarray([0, 8, 16], np.int32)).sum(axis=1, dtype=np.int32)
 
 
 def pattern_words(materials: tuple[Material, ...]) -> UInt16[np.ndarray, "K 16"]:

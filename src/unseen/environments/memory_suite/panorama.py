@@ -29,7 +29,7 @@ class Skyline(NamedTuple):
 def _mountain(u: Angles) -> Angles:
     """A peak with a shoulder, slightly jagged."""
     a = np.abs(u + 0.1)
-    return np.maximum(1 - 1.25 * a, 0.62 - 1.3 * np.abs(u - 0.45)) + 0.03 * np.cos(60 * u)
+    return np.maximum(1 - 1.25 * a, 0.5 - 1.1 * np.abs(u - 0.55)) + 0.03 * np.cos(60 * u)
 
 
 def _pyramid(u: Angles) -> Angles:
@@ -72,12 +72,12 @@ class Landmark:
     """
 
     outline: str
-    direction: float
-    width: float
-    height: float
+    direction: int | float
+    width: int | float
+    height: int | float
     colour: Colour
     cap: Colour
-    cap_from: float = 1.0
+    cap_from: int | float = 1.0
 
     def __post_init__(self) -> None:
         if self.outline not in OUTLINES:

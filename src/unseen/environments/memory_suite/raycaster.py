@@ -16,10 +16,11 @@ from jaxtyping import Array, Bool, Float, Int, Integer, UInt8, UInt16
 
 from unseen.environments.memory_suite.columns import Columns, land_columns, object_columns, sixteen_bits, wall_columns
 from unseen.environments.memory_suite.gridwalk import nearest_walls
-from unseen.environments.memory_suite.materials import packed
+from unseen.environments.memory_suite.materials import Material, packed
 from unseen.environments.memory_suite.scene import Camera, Lens, Objects, Style, World
+from unseen.environments.memory_suite.shapes import SHAPES, outline_mask
 
-__all__ = ["Camera", "Objects", "Style", "World", "render"]
+__all__ = ["SHAPES", "Camera", "Material", "Objects", "Style", "World", "outline_mask", "render"]
 
 CHECKS_FROM, CHECKS_TO = 6.0, 20.0  # metres between which the floor's squares fade, being smaller than pixels beyond
 
@@ -62,10 +63,10 @@ class Floor(NamedTuple):
 def floor_rows(camera: Camera, lens: Lens) -> Floor:
     """Where the rows below the horizon meet the floor. A row is at one depth, so that its points are evenly spaced."""
     sine, cosine = jnp.sin(camera.heading), jnp.cos(camera.heading)
-    depth = floor_depths(lens)
+    depth = jnp.asarray(floor_depths(lens))
     x = camera.position[0] + depth * sine
     y = camera.position[1] - depth * cosine
-    half_pixel = depth / np.float32(2 * lens.focal)
+    half_pixel = depth / (2 * lens.focal)
     return Floor(*(sixteen_bits(value * 2**15) for value in (x, y, half_pixel * cosine, half_pixel * sine)))
 
 
@@ -78,7 +79,7 @@ def floor_depths(lens: Lens) -> Float[np.ndarray, " H"]:
 def paint(columns: Columns, floor: Floor, lens: Lens) -> UInt8[Array, "{lens.height} {lens.width} 3"]:
     """Every pixel: sky, landmark, floor, wall, object, each over the one before."""
     height, width = shape = lens.height, lens.width
-    row = np.arange(height)[:, None].astype(np.dtype(lens.row_type))
+    row = jnp.arange(height, dtype=lens.row_type)[:, None]
 
     def within(top: Integer[Array, " W"], rows: Integer[Array, " W"]) -> Bool[Array, "H W"]:
         return row - every(top) < every(rows)  # unsigned: what is above the top wraps around to large numbers
@@ -101,7 +102,7 @@ def paint(columns: Columns, floor: Floor, lens: Lens) -> UInt8[Array, "{lens.hei
         jnp.where(row >= every(columns.cap_top), every(columns.cap_colour), across(sky)),
     )
     picture = jnp.where(across(np.arange(height) >= height / 2), ground, above)
-    square = (every(columns.pattern_first) + row.astype(np.uint16) * every(columns.pattern_step)) >> (16 - 4)
+    square = (every(columns.pattern_first) + row.astype(jnp.uint16) * every(columns.pattern_step)) >> (16 - 4)
     drawn = (every(columns.pattern) >> square & 1) != 0
     picture = jnp.where(
         within(columns.wall_top, columns.wall_rows), jnp.where(drawn, every(columns.wall_second), every(columns.wall_colour)), picture
@@ -119,5 +120,5 @@ def backdrop(lens: Lens) -> tuple[Int[np.ndarray, " H"], Int[np.ndarray, " H"], 
     mean = (first + second) / 2
     up = np.clip((np.arange(lens.height)[:, None] + 0.5) / (lens.height / 2), 0, 1)
     rows = first + fading * (mean - first), second + fading * (mean - second), top + up * (horizon - top)
-    first, second, sky = (packed(list(r.astype(int))) for r in rows)
+    first, second, sky = (packed(r.astype(np.int32)) for r in rows)
     return first, second, sky

@@ -11,10 +11,11 @@ from jaxtyping import Array, Bool, Float, Integer, UInt8
 
 from unseen.environments.memory_suite.materials import BRICKS, BUILDINGS, DOOR, HEDGE, STONES, Colour, Material
 from unseen.environments.memory_suite.panorama import LANDMARKS, Landmark
+from unseen.errors import UserError
 
 
 class Objects(NamedTuple):
-    """N things that stand or float in the world, always turned to the camera.
+    """N >= 1 things that stand or float in the world, always turned to the camera.
 
     Attributes:
         position: (N, 2), x to the east and y to the south, metres.
@@ -67,9 +68,17 @@ class Style:
     landmarks: tuple[Landmark, ...] = LANDMARKS
     floor: tuple[Colour, Colour] = ((176, 170, 150), (152, 146, 128))
     sky: tuple[Colour, Colour] = ((92, 156, 222), (206, 228, 242))
-    eye: float = 0.5
-    view: float = 90.0
+    eye: int | float = 0.5
+    view: int | float = 90.0
     reach: int = 28
+
+    def __post_init__(self) -> None:
+        if len(self.materials) < 2:
+            raise UserError("materials of a style must have an unused entry 0 and at least one more")
+        if not 0 < self.view < 180:
+            raise UserError(f"view={self.view} of a style is not allowed; it must be above 0 and below 180 degrees")
+        if self.reach < 1:
+            raise UserError(f"reach={self.reach} of a style is not allowed; it must be at least 1")
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ class Lens:
         return ((np.arange(self.width) + 0.5 - self.width / 2) / self.focal).astype(np.float32)
 
     def row(self, above_floor: Float[Array, " W"], depth: Float[Array, " W"]) -> Integer[Array, " W"]:
-        """The first row whose middle is not above a height at a depth, 0 to `height`."""
+        """The first row whose middle is below a height at a depth, 0 to `height`."""
         exact = self.height / 2 + (self.style.eye - above_floor) * (self.focal / depth)
         return jnp.clip(exact + 0.5, 0, self.height).astype(self.row_type)
 

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Integer
+import numpy as np
+from jaxtyping import Array, Float, Integer, UInt8
+
+from unseen.errors import unknown
 
 SHAPES = ("box", "ball", "cone", "diamond", "cross", "hourglass", "ring", "tee", "arch", "cup", "bow", "ell")
 
@@ -51,3 +54,19 @@ def outline(shape: Integer[Array, " W"], u: Float[Array, " W"]) -> Outline:
         "ell": (none, jnp.where(u < -0.25, jnp.float32(1), jnp.float32(0.34)), half, half),
     }
     return Outline(*(jax.lax.select_n(shape.astype(jnp.int32), *(cases[name][k] for name in SHAPES)) for k in range(4)))
+
+
+def outline_mask(name: str, side: int) -> UInt8[np.ndarray, "{side} {side}"]:
+    """An outline as a square mask, 255 where it is filled, top row first.
+
+    Raises:
+        UserError: if there is no shape of that name.
+    """
+    if name not in SHAPES:
+        raise unknown("shape", name, SHAPES)
+    middles = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / np.float32(side)
+    shape = jnp.full((side,), SHAPES.index(name), jnp.int32)
+    low, high, gap_low, gap_high = (np.asarray(edge)[None] for edge in outline(shape, jnp.asarray(2 * middles - 1)))
+    height = 1 - middles[:, None]
+    filled = (height >= low) & (height < high) & ~((height >= gap_low) & (height < gap_high))
+    return np.where(filled, np.uint8(255), np.uint8(0))
