@@ -1,7 +1,7 @@
 """Random-action steps per second of the memory suite, all thirteen tasks in both embodiments, every frame consumed.
 
-Fresh random actions at every step. Every entry of every observation (every byte of every picture) and every reward is added into a sum
-that is returned. Episodes that end begin anew from a pool of 4,096 levels made beforehand, as in training; its entries are
+Fresh random actions at every step. Every entry of every observation (every byte of every picture) and every reward is added to running
+totals of its own, entry by entry, which are returned: a sum over a picture would take ten times as long as painting it. Episodes that end begin anew from a pool of 4,096 levels made beforehand, as in training; its entries are
 used at most 8 times and redrawn outside the timed part, which is shorter than the pool's first round. Copies are split
 over one host device per core. A first-person step is one picture, that is four frames of the task's clock; the rate counts pictures.
 The peer is memory-maze's 9x9 maze (64 by 64 pixels) rendered in software, in an environment of its own: `--peer PYTHON`.
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 
-from environments import consumed, random_actions
+from environments import random_actions
 from figures import arguments, conditions, peak_memory_mib, show, write
 
 POOL = 4096
@@ -48,14 +48,15 @@ def walk(environment: Any, copies: int, devices: int, pool: int) -> tuple[Callab
             k_action, k_step, k_begin = jax.random.split(jax.random.fold_in(key, t), 3)
             action = random_actions(space, k_action, lanes)
             after = levels.mapped(environment.step, level, jax.random.split(k_step, lanes), state, action)
-            total = total + consumed((after.observation, after.reward), lanes)
+            total = jax.tree.map(jnp.add, total, (after.observation, after.reward))
             age = age + 1
             over = after.terminated | (age >= levels.horizon_of(level))
             begun = level, after.observation, after.state
             source, (level, _, state) = source.restarted(k_begin, over, begun, environment, levels)
             return source, level, state, jnp.where(over, 0, age), total
 
-        loop = (source, level, state, jnp.zeros((lanes,), jnp.int32), consumed(observation, lanes))
+        total = observation, jnp.zeros((lanes,), jnp.float32)
+        loop = (source, level, state, jnp.zeros((lanes,), jnp.int32), total)
         return jax.lax.fori_loop(jnp.zeros((), jnp.int32), steps, step, loop)[-1]
 
     mesh, lane = Mesh(np.asarray(jax.devices()[:devices]), ("lane",)), PartitionSpec("lane")

@@ -25,57 +25,56 @@ def render(cells: np.ndarray, objects: Any, x: float, y: float, heading: float, 
     right = np.array([math.cos(heading), math.sin(heading)])
     focal = (width / 2) / math.tan(math.radians(style.view) / 2)
     boxes = np.argwhere(cells > 0)[:, ::-1]  # (x, y) of their north-west corners
+    boxes = boxes[np.abs(boxes - np.floor([x, y])).max(axis=1) <= style.reach]
+    up = height / 2 - (np.arange(height) + 0.5)  # pixels above the horizon
+    line = skyline(style.landmarks)
     picture = np.zeros((height, width, 3), np.uint8)
-    middles = np.arange(height) + 0.5
     for column in range(width):
         slope = (column + 0.5 - width / 2) / focal
         ray = ahead + slope * right
-        shown = backdrop(middles, slope, ray, x, y, focal, style, height)
+        shown = np.where(up[:, None] >= 0, far(up / focal, slope, ray, line, style), floor(up / focal, ray, x, y, style))
         wall = first_box(boxes, x, y, ray)
         if wall is not None:
             depth, box, axis = wall
-            above_floor = style.eye + (height / 2 - middles) * max(depth, NEAR) / focal
             material = style.materials[min(int(cells[box[1], box[0]]), len(style.materials) - 1)]
-            for r in np.flatnonzero((above_floor > 0) & (above_floor < material.height)):
-                shown[r] = wall_colour(material, depth, axis, np.array([x, y]) + depth * ray, above_floor[r], focal, style)
+            above_floor = style.eye + up / focal * max(depth, NEAR)
+            colours = wall_colours(material, depth, axis, np.array([x, y]) + depth * ray, above_floor, focal, style)
+            shown = np.where(((above_floor > 0) & (above_floor < material.height))[:, None], colours, shown)
         thing = first_object(objects, x, y, ahead, right, slope, math.inf if wall is None else wall[0])
         if thing is not None:
             n, depth, u = thing
-            above_floor = style.eye + (height / 2 - middles) * depth / focal
-            share = (above_floor - objects.bottom[n]) / (objects.top[n] - objects.bottom[n])
+            share = (style.eye + up / focal * depth - objects.bottom[n]) / (objects.top[n] - objects.bottom[n])
             colour = objects.colour[n].astype(int)
             if u > 0.6:
                 colour = colour // 2 + colour // 4
-            for r in range(height):
-                if 0 < share[r] < 1 and filled(int(objects.shape[n]), u, share[r]):
+            for r in np.flatnonzero((share > 0) & (share < 1)):
+                if filled(int(objects.shape[n]), u, float(share[r])):
                     shown[r] = colour
         picture[:, column] = shown
     return picture
 
 
-def backdrop(middles: np.ndarray, slope: float, ray: np.ndarray, x: float, y: float, focal: float, style: Any, height: int) -> np.ndarray:
-    """Sky, landmarks and floor of a column, (height, 3) whole numbers."""
-    shown = np.zeros((height, 3), int)
-    line = skyline(style.landmarks)
+def far(tangent: np.ndarray, slope: float, ray: np.ndarray, line: Any, style: Any) -> np.ndarray:
+    """Sky and landmarks of a column, (height, 3) whole numbers; the tangent is of the elevation straight ahead."""
     turn = math.atan2(ray[0], -ray[1]) / (2 * math.pi) % 1
     k = int(turn * len(line.height)) % len(line.height)
-    top, horizon, first, second = (np.array(c, float) for c in (*style.sky, *style.floor))
-    for r, middle in enumerate(middles):
-        up = height / 2 - middle
-        if up >= 0:
-            tangent = up / focal / math.hypot(1, slope)  # of the elevation
-            if tangent < line.height[k]:
-                packed = int(line.colour[k] if tangent < line.cap_from[k] else line.cap_colour[k])
-                shown[r] = packed % 256, packed // 256 % 256, packed // 65536
-            else:
-                shown[r] = top + min(1, middle / (height / 2)) * (horizon - top)
-        else:
-            depth = style.eye * focal / -up
-            place = np.array([x, y]) + depth * ray
-            own, other = (second, first) if (math.floor(place[0]) + math.floor(place[1])) % 2 else (first, second)
-            faded = min(max((depth - CHECKS_FROM) / (CHECKS_TO - CHECKS_FROM), 0), 1)
-            shown[r] = own + faded * ((own + other) / 2 - own)
-    return shown
+    top, horizon = (np.array(c, float) for c in style.sky)
+    low = 1 - tangent / tangent[0] * (1 - 0.5 / (len(tangent) / 2))  # 0 at the picture's upper edge, 1 at the horizon
+    sky = np.floor(top + np.clip(low, 0, 1)[:, None] * (horizon - top)).astype(int)
+    elevation = tangent / math.hypot(1, slope)
+    cap, body = ([int(c) % 256, int(c) // 256 % 256, int(c) // 65536] for c in (line.cap_colour[k], line.colour[k]))
+    land = np.where((elevation < line.cap_from[k])[:, None], body, cap)
+    return np.where((elevation < line.height[k])[:, None], land, sky)
+
+
+def floor(tangent: np.ndarray, ray: np.ndarray, x: float, y: float, style: Any) -> np.ndarray:
+    """The floor's squares of a column, (height, 3) whole numbers."""
+    depth = style.eye / np.maximum(-tangent, 1e-9)[:, None]
+    odd = np.floor(np.array([x, y]) + depth * ray).sum(axis=1, keepdims=True) % 2 == 1
+    first, second = (np.array(c, float) for c in style.floor)
+    own = np.where(odd, second, first)
+    faded = np.clip((depth - CHECKS_FROM) / (CHECKS_TO - CHECKS_FROM), 0, 1)
+    return np.floor(own + faded * ((first + second) / 2 - own)).astype(int)
 
 
 def first_box(boxes: np.ndarray, x: float, y: float, ray: np.ndarray) -> tuple[float, np.ndarray, int] | None:
@@ -93,11 +92,13 @@ def first_box(boxes: np.ndarray, x: float, y: float, ray: np.ndarray) -> tuple[f
     return float(enter[nearest]), boxes[nearest], int(np.argmax(enters[nearest]))
 
 
-def wall_colour(material: Any, depth: float, axis: int, place: np.ndarray, above_floor: float, focal: float, style: Any) -> np.ndarray:
-    along = place[1 - axis] % 1
+def wall_colours(
+    material: Any, depth: float, axis: int, place: np.ndarray, above_floor: np.ndarray, focal: float, style: Any
+) -> np.ndarray:
+    """Of a wall at heights above the floor, (height, 3) whole numbers."""
     squares = PATTERNS[material.pattern]
-    drawn = squares[int(along * 16) % 16, int(above_floor % 1 * 16) % 16]
-    own = np.array(material.second if drawn else material.colour, float)
+    drawn = squares[int(place[1 - axis] % 1 * 16) % 16, (above_floor % 1 * 16).astype(int) % 16]
+    own = np.where(drawn[:, None], material.second, material.colour)
     share = squares.mean()
     mean = np.round((1 - share) * np.array(material.colour) + share * np.array(material.second))
     blur = min(max(depth / focal / grain(material.pattern) - 1, 0), 1)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quickly import jit
 from scipy import stats
 
 from unseen.environments.memory_suite import colours
@@ -18,7 +19,7 @@ from unseen.environments.memory_suite.screen import GREEN, HIDDEN, PLAIN, RED
 TASK = ChangeDetection()
 EPISODES = 2_000
 SQUARE = 0
-draw = jax.jit(jax.vmap(TASK.draw, (0, None)))
+draw = jit(jax.vmap(TASK.draw, (0, None)))
 
 
 @lru_cache

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quickly import jit
 from scipy import stats
 
 from unseen.environments.memory_suite.recognition import NEW, OLD, SCALES, ContinuousRecognition
@@ -18,7 +19,7 @@ TRIALS = 75
 
 
 COUNT = 3_000
-draw = jax.jit(jax.vmap(TASK.draw, (0, None)))
+draw = jit(jax.vmap(TASK.draw, (0, None)))
 
 
 def drawn(holdout: bool = False, seed: int = 0) -> Any:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quickly import jit
 from scipy import stats
 
 from unseen.environments.memory_suite.screen import DULL_GREEN, DULL_RED, GREEN, HIDDEN, PLAIN, RED
@@ -17,7 +18,7 @@ TASK = VisuomotorMapping()
 EPISODES, TRIALS = 64, 75
 
 
-draw = jax.jit(jax.vmap(TASK.draw, (0, None)))
+draw = jit(jax.vmap(TASK.draw, (0, None)))
 
 
 def drawn(count: int, holdout: bool = False, seed: int = 0) -> Any:
@@ -26,7 +27,7 @@ def drawn(count: int, holdout: bool = False, seed: int = 0) -> Any:
     return jax.tree.map(lambda x: np.asarray(x[:count]), episodes)
 
 
-@jax.jit
+@jit
 @jax.vmap
 def play(episode: Any, guesses: Any) -> Any:
     """75 trials; an answer is right where `guesses` says so. What came in each trial, and how far the episode was before it."""
@@ -99,7 +100,7 @@ def test_who_only_reads_the_shown_answers_lands_on_the_derived_mark() -> None:
     """14.7 / 12.1 / 21.1 of 50 / 40 / 75 (§3.1): right at a first presentation, else with probability 1/4."""
     count = 2_000
 
-    @jax.jit
+    @jit
     @jax.vmap
     def memoryless(episode: Any, lucky: Any) -> Any:
         def one(progress: Any, luck: Any) -> Any:

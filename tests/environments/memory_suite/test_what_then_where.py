@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from quickly import jit
 from scipy import stats
 
 from unseen.environments.memory_suite import digits
@@ -18,7 +19,7 @@ from unseen.environments.memory_suite.what_then_where import SCALES, WhatThenWhe
 TASK = WhatThenWhere()
 EPISODES = 2_000
 LISTS = {"train": (4, 8, 32, 128), "interpolate": (16, 64), "extrapolate": (130, 150, 200, 250)}
-draw = jax.jit(jax.vmap(TASK.draw, (0, None)))
+draw = jit(jax.vmap(TASK.draw, (0, None)))
 
 
 @lru_cache

@@ -10,9 +10,10 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from unseen.environments.memory_suite import colours, screen
+from unseen.environments.memory_suite.canvas import Canvas, Layout, packed, patch, stamped
 from unseen.environments.memory_suite.screen import Button, Scale, ScreenParams, Stage, Trial
 
 SCALES: Mapping[str, Scale] = {  # [LAB]: exact
@@ -155,17 +156,22 @@ class ChangeDetection:
         cell = content.study.cell.at[jnp.maximum(content.changed, 0)].get(mode="clip") + 1
         return {"study": _categories(content.study, content), "changed_cell": jnp.where(content.changed >= 0, cell, 0)}
 
-    def paint(
-        self, canvas: UInt8[Array, "h w 3"], trial: Trial, stage: Int[Array, ""], side: int, left: int, top: int
-    ) -> UInt8[Array, "h w 3"]:
-        visible = (stage == STUDY) | (stage >= TEST)
+    def paint(self, canvas: Canvas, trial: Trial, stage: Int[Array, ""], layout: Layout) -> Canvas:
+        """Cell by cell, since the cells are where they are."""
         array, content = _array_at(trial, stage), trial.content
-        rgb = colours.rgb(array.colour, content.holdout)
-        masks = jnp.asarray(symbol_masks(side))
-        for object_ in range(MOST_OBJECTS):
-            mask = masks.at[array.cell[object_], array.symbol[object_]].get(mode="clip") & visible & (object_ < content.count)
-            whole = jnp.pad(mask, ((top, canvas.shape[0] - top - side), (left, canvas.shape[1] - left - side)))
-            canvas = jnp.where(whole[..., None], rgb[object_], canvas)
+        present = (jnp.arange(MOST_OBJECTS, dtype=jnp.int32) < content.count) & ((stage == STUDY) | (stage >= TEST))
+        rgb = packed(colours.rgb(array.colour, content.holdout))
+        for cell, masks in enumerate(symbol_masks(layout.side)):
+            rows, columns = np.flatnonzero(masks[SQUARE].any(axis=1)), np.flatnonzero(masks[SQUARE].any(axis=0))
+            box = np.ix_(range(SYMBOLS), rows, columns)
+            mine = present & (array.cell == cell)
+            symbol, colour = jnp.sum(jnp.where(mine, array.symbol, 0)), jnp.sum(jnp.where(mine, rgb, 0))
+            covered = jnp.zeros(masks[box].shape[1:], bool)
+            for kind, mask in enumerate(masks[box]):
+                covered = covered | (jnp.asarray(mask) & (symbol == kind))
+            x, y = layout.left + int(columns[0]), layout.top + int(rows[0])
+            before = patch(canvas, x, y, len(columns), len(rows))
+            canvas = stamped(canvas, jnp.where(covered & jnp.any(mine), colour, before), x, y)
         return canvas
 
 

@@ -22,12 +22,19 @@ SHADED_SIDE = 0.78  # light on walls that face east or west
 
 
 class Columns(NamedTuple):
-    """All that the pixels of a column need. Tops are the first row painted, rows how many; colours are packed."""
+    """All that the pixels of a column need.
+
+    Attributes: a top is the first row painted, rows are how many; colours are packed.
+
+    pattern: bit b is the square b from the floor upwards, repeated; 1 shows the second colour.
+    pattern_step: half a pixel's height on the wall, in 1 / 65,536 m modulo 1 m.
+    cap_top, land_top: the first rows of the landmark's cap and of what is below it, down to the horizon.
+    gap_top, gap_rows: the hole in the object.
+    """
 
     wall_top: Integer[Array, " W"]
     wall_rows: Integer[Array, " W"]
     pattern: UInt16[Array, " W"]
-    pattern_first: UInt16[Array, " W"]
     pattern_step: UInt16[Array, " W"]
     wall_colour: Int[Array, " W"]
     wall_second: Int[Array, " W"]
@@ -43,7 +50,7 @@ class Columns(NamedTuple):
 
 
 def wall_columns(cells: UInt8[Array, "rows columns"], walls: Walls, lens: Lens) -> tuple[Array, ...]:
-    """The first seven fields of Columns."""
+    """The first six fields of Columns."""
     style = lens.style
     depth = walls.depth
     material = look_up(cells.reshape(-1), walls.cell).astype(jnp.int32)
@@ -52,8 +59,7 @@ def wall_columns(cells: UInt8[Array, "rows columns"], walls: Walls, lens: Lens) 
     rows = jnp.where(depth < FAR, lens.row(jnp.zeros_like(depth), depth) - top, 0)
     pattern = look_up(pattern_words(style.materials).reshape(-1), material * SIDE + (walls.along * SIDE).astype(jnp.int32))
     per_row = jnp.minimum(depth, 1e3) / lens.focal
-    first = sixteen_bits((style.eye + (lens.height / 2 - 0.5) * per_row) * 2**16)
-    step = sixteen_bits(-per_row * 2**16)
+    step = sixteen_bits(jnp.floor(per_row * 2**15))  # not rounded up: the rows at a wall's ends must not show the pattern's next repeat
     haze = jnp.minimum(depth / HAZE_AT, MOST_HAZE)
     light = jnp.where(walls.shaded, jnp.float32(SHADED_SIDE), jnp.float32(1)) * (1 - haze)
     grains = np.asarray([grain(m.pattern) for m in style.materials], np.float32)
@@ -68,7 +74,7 @@ def wall_columns(cells: UInt8[Array, "rows columns"], walls: Walls, lens: Lens) 
             result |= ((value + blur * (mean - value)) * light + hazy * haze).astype(jnp.int32) << channel
         return result
 
-    return top, rows, pattern, first, step, seen([m.colour for m in style.materials]), seen([m.second for m in style.materials])
+    return top, rows, pattern, step, seen([m.colour for m in style.materials]), seen([m.second for m in style.materials])
 
 
 def land_columns(camera: Camera, lens: Lens) -> tuple[Array, ...]:

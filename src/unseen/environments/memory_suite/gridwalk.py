@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8, UInt32
 
 from unseen.environments.memory_suite.scene import Camera, Lens
 
@@ -26,13 +26,27 @@ class Walls(NamedTuple):
 
 
 def nearest_walls(cells: UInt8[Array, "rows columns"], camera: Camera, lens: Lens) -> Walls:
-    """The first solid cell along each ray: the nearer of the first among the grid's lines x = 1, 2, … and among y = 1, 2, …"""
+    """The first solid cell along each ray: the nearer of those first met behind lines of whole x and behind lines of whole y."""
     (x, y), (ray_x, ray_y) = camera.position, lens.rays(camera)
-    depth_x, far_x, row, met_y = first_solid(cells.T > 0, x, y, ray_x, ray_y, lens.style.reach)
-    depth_y, far_y, column, met_x = first_solid(cells > 0, y, x, ray_y, ray_x, lens.style.reach)
-    shaded = depth_x < depth_y
-    cell = jnp.where(shaded, row * cells.shape[1] + far_x, far_y * cells.shape[1] + column)
-    return Walls(jnp.maximum(jnp.minimum(depth_x, depth_y), NEAR), cell, jnp.where(shaded, met_y, met_x), shaded)
+    behind_x = first_solid(cells.T > 0, x, y, ray_x, ray_y, lens.style.reach)
+    behind_y = first_solid(cells > 0, y, x, ray_y, ray_x, lens.style.reach)
+    shaded = behind_x.depth < behind_y.depth
+    depth = jnp.minimum(behind_x.depth, behind_y.depth)
+    depth = jnp.where(depth < jnp.minimum(behind_x.until, behind_y.until), jnp.maximum(depth, NEAR), FAR)
+    columns = cells.shape[1]
+    cell = jnp.where(shaded, behind_x.q * columns + behind_x.p, behind_y.p * columns + behind_y.q)
+    return Walls(depth, cell, jnp.where(shaded, behind_x.along, behind_y.along), shaded)
+
+
+class Met(NamedTuple):
+    """The first solid cell behind lines of whole p: its depth, p and q; where between q and q + 1 the line is met; and the depth until
+    which lines were looked at."""
+
+    depth: Float[Array, " W"]
+    p: Int[Array, " W"]
+    q: Int[Array, " W"]
+    along: Float[Array, " W"]
+    until: Float[Array, " W"]
 
 
 def first_solid(
@@ -42,17 +56,13 @@ def first_solid(
     ray_p: Float[Array, " W"],
     ray_q: Float[Array, " W"],
     reach: int,
-) -> tuple[Float[Array, " W"], Int[Array, " W"], Int[Array, " W"], Float[Array, " W"]]:
-    """Along the lines p = 1, 2, …: the depth, the cell's p and q, and where between q and q + 1 the line is met.
+) -> Met:
+    """What rays from (p, q) meet when they cross lines of whole p.
 
-    A ray crosses these lines at even steps, so that all it takes is to look up bit q of the cells behind each line.
+    They cross them at even steps of depth and of q, so that all it takes is to look up bit q of the cells behind each line.
     """
-    lines, size = solid.shape
-    words = size // 32 + 1  # cell q is bit q + 1, so that bit 0 of the first word catches what is just outside
-    bits = jnp.pad(solid, ((0, 0), (1, 32 * words - size - 1))).reshape(lines, words, 32)
-    numbers = jnp.sum(
-        jnp.where(bits, (np.uint32(1) << np.arange(32, dtype=np.uint32))[None, None], jnp.uint32(0)), axis=2, dtype=jnp.uint32
-    )
+    numbers = jnp.stack(bits_of(solid), axis=1)
+    words = numbers.shape[1]
     numbers = jnp.pad(numbers, ((reach, reach), (0, 0)))
     floor = jnp.floor(p)
     here = floor.astype(jnp.int32)
@@ -78,4 +88,12 @@ def first_solid(
     k = found >> 16
     depth = jnp.where(found >= 0, (first + k.astype(jnp.float32)) * per_line, FAR)
     place = q + depth * ray_q
-    return depth, jnp.where(forth, here + 1 + k, here - 1 - k), (found & 0xFFFF) - 1, place - jnp.floor(place)
+    p_found = jnp.where(forth, here + 1 + k, here - 1 - k)
+    return Met(depth, p_found, (found & 0xFFFF) - 1, place - jnp.floor(place), (first + reach) * per_line)
+
+
+def bits_of(solid: Bool[Array, "lines size"]) -> list[UInt32[Array, " lines"]]:
+    """Each line as numbers of 32 bits: cell q is bit q + 1, so that bit 0 of the first number stands for what is just outside."""
+    size = solid.shape[1]
+    bits = jnp.where(solid, (np.uint32(1) << (np.arange(1, size + 1, dtype=np.uint32) % 32))[None], jnp.uint32(0))
+    return [jnp.sum(bits[:, max(0, 32 * word - 1) : 32 * word + 31], axis=1, dtype=jnp.uint32) for word in range(size // 32 + 1)]

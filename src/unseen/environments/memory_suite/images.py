@@ -10,13 +10,15 @@ from typing import Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
+from unseen.environments.memory_suite.canvas import UNIT, Canvas, Layout, bits, packed, patch, placed, stamped, words
 from unseen.environments.memory_suite.stimuli import catalogue, objects, photographs
 
 FEATURE_NAMES = ("shape", "texture", "colour", "second colour")
 FEATURES = tuple(n + 1 for n in (catalogue.SHAPES, catalogue.TEXTURES, catalogue.COLOURS, catalogue.SECONDS))  # category 0: no image
 FILLS = 0.75  # of the screen
+MIDDLE = UNIT // 2
 
 
 def categories(image: Int[Array, ""]) -> Int[Array, "4"]:
@@ -35,10 +37,8 @@ def different(key: PRNGKeyArray, count: int, holdout: Bool[Array, ""]) -> Int[Ar
 class Pictures(Protocol):
     """Something that can paint image number n on a screen."""
 
-    def paint(
-        self, canvas: UInt8[Array, "h w 3"], image: Int[Array, ""], when: Bool[Array, ""], side: int, left: int, top: int
-    ) -> UInt8[Array, "h w 3"]:
-        """The canvas with the image in the middle of the screen of `side` pixels at (left, top), where `when` holds."""
+    def paint(self, canvas: Canvas, image: Int[Array, ""], when: Bool[Array, ""], layout: Layout) -> Canvas:
+        """The canvas with the image in the middle of the screen, if `when`."""
         ...
 
 
@@ -46,16 +46,19 @@ class Pictures(Protocol):
 class Procedural:
     """Composed on the fly from small tables of outlines and textures."""
 
-    def paint(
-        self, canvas: UInt8[Array, "h w 3"], image: Int[Array, ""], when: Bool[Array, ""], side: int, left: int, top: int
-    ) -> UInt8[Array, "h w 3"]:
+    def paint(self, canvas: Canvas, image: Int[Array, ""], when: Bool[Array, ""], layout: Layout) -> Canvas:
         shape, texture, colour, second = catalogue.attributes(image)
-        width = round(FILLS * side)
-        outline = jnp.asarray(objects.shape_masks(width)).at[shape].get(mode="clip")
-        marks = jnp.asarray(objects.texture_masks(width)).at[texture].get(mode="clip")
-        main = jnp.asarray(objects.COLOURS).at[colour].get(mode="clip")
-        other = jnp.asarray(objects.SECOND).at[second].get(mode="clip")
-        return _placed(canvas, outline & when, jnp.where(marks[..., None], other, main), side, left, top)
+        width = round(FILLS * layout.side)
+        outline = jnp.asarray(words(objects.shape_masks(width))).at[shape].get(mode="clip")
+        marks = jnp.asarray(words(objects.texture_masks(width))).at[texture].get(mode="clip")
+        main, other = (
+            packed(jnp.asarray(objects.COLOURS)).at[colour].get(mode="clip"),
+            packed(jnp.asarray(objects.SECOND)).at[second].get(mode="clip"),
+        )
+        x, y = placed(layout, (MIDDLE, MIDDLE), width)
+        inside = bits(outline, width) & when
+        sprite = jnp.where(inside, jnp.where(bits(marks, width), other, main), patch(canvas, x, y, width, width))
+        return stamped(canvas, sprite, x, y)
 
 
 @dataclass(frozen=True)
@@ -78,20 +81,11 @@ class Photographs:
             self._sheets[width] = photographs.load(Path(self.folder), width)
         return self._sheets[width]
 
-    def paint(
-        self, canvas: UInt8[Array, "h w 3"], image: Int[Array, ""], when: Bool[Array, ""], side: int, left: int, top: int
-    ) -> UInt8[Array, "h w 3"]:
-        picture = jnp.asarray(self.sheet(round(FILLS * side))).at[image - 1].get(mode="clip")
-        return _placed(canvas, jnp.broadcast_to(when, picture.shape[:2]), picture, side, left, top)
+    def paint(self, canvas: Canvas, image: Int[Array, ""], when: Bool[Array, ""], layout: Layout) -> Canvas:
+        width = round(FILLS * layout.side)
+        picture = packed(jnp.asarray(self.sheet(width)).at[image - 1].get(mode="clip"))
+        x, y = placed(layout, (MIDDLE, MIDDLE), width)
+        return stamped(canvas, jnp.where(when, picture, patch(canvas, x, y, width, width)), x, y)
 
 
 PROCEDURAL = Procedural()
-
-
-def _placed(
-    canvas: UInt8[Array, "h w 3"], mask: Bool[Array, "s s"], picture: UInt8[Array, "s s 3"], side: int, left: int, top: int
-) -> UInt8[Array, "h w 3"]:
-    width = mask.shape[0]
-    x, y = left + (side - width) // 2, top + (side - width) // 2
-    around = ((y, canvas.shape[0] - y - width), (x, canvas.shape[1] - x - width))
-    return jnp.where(jnp.pad(mask, around)[..., None], jnp.pad(picture, (*around, (0, 0))), canvas)

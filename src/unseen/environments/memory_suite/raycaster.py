@@ -102,7 +102,8 @@ def paint(columns: Columns, floor: Floor, lens: Lens) -> UInt8[Array, "{lens.hei
         jnp.where(row >= every(columns.cap_top), every(columns.cap_colour), across(sky)),
     )
     picture = jnp.where(across(np.arange(height) >= height / 2), ground, above)
-    square = (every(columns.pattern_first) + row.astype(jnp.uint16) * every(columns.pattern_step)) >> (16 - 4)
+    eye, up = np.uint16(lens.style.eye % 1 * 2**16), jnp.asarray((height - 1 - 2 * np.arange(height)).astype(np.uint16))
+    square = (eye + across(up) * every(columns.pattern_step)) >> (16 - 4)
     drawn = (every(columns.pattern) >> square & 1) != 0
     picture = jnp.where(
         within(columns.wall_top, columns.wall_rows), jnp.where(drawn, every(columns.wall_second), every(columns.wall_colour)), picture

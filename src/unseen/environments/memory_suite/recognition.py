@@ -9,9 +9,10 @@ from typing import Any, ClassVar, NamedTuple
 import gymnasium
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from unseen.environments.memory_suite import images, screen
+from unseen.environments.memory_suite.canvas import Canvas, Layout
 from unseen.environments.memory_suite.screen import Button, Scale, ScreenParams, Stage, Trial
 
 SCALES: Mapping[str, Scale] = {  # [LAB]: exact
@@ -96,7 +97,5 @@ class ContinuousRecognition:
     def hidden(self, drawn: Drawn, progress: Progress, trial: Trial) -> Mapping[str, Array]:
         return {"old": trial.correct}
 
-    def paint(
-        self, canvas: UInt8[Array, "h w 3"], trial: Trial, stage: Int[Array, ""], side: int, left: int, top: int
-    ) -> UInt8[Array, "h w 3"]:
-        return self.pictures.paint(canvas, trial.content.image, stage >= ANSWER, side, left, top)
+    def paint(self, canvas: Canvas, trial: Trial, stage: Int[Array, ""], layout: Layout) -> Canvas:
+        return self.pictures.paint(canvas, trial.content.image, stage >= ANSWER, layout)

@@ -10,9 +10,10 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from unseen.environments.memory_suite import clock
+from unseen.environments.memory_suite.canvas import UNIT, Canvas, Layout
 
 LOOK, TIMED, ANSWER, FEEDBACK = range(4)  # what ends a stage: a look at the middle, the clock, a button, leaving that button
 HIDDEN, PLAIN, GREEN, RED, DULL_GREEN, DULL_RED = range(6)  # what a button looks like
@@ -21,7 +22,6 @@ TINT_COLOURS = {GREEN: (100, 255, 100), RED: (255, 100, 100), DULL_GREEN: (100, 
 OFF_SCREEN_FRAMES = 300  # more consecutive frames than this end the episode
 
 # Positions on the screen in 480ths of its side, x to the right and y downwards: all fractions of §2 and §3 are whole numbers.
-UNIT = 480
 MIDDLE = UNIT // 2
 FIXATION_ZONE = (228, 252)  # the central 0.05
 DISC_ZONE = (220, 260)  # 21 of 256 pixels
@@ -158,10 +158,8 @@ class ScreenTask(Protocol):
 
     def hidden(self, drawn: Any, progress: Any, trial: Trial) -> Mapping[str, Array]: ...
 
-    def paint(
-        self, canvas: UInt8[Array, "h w 3"], trial: Trial, stage: Int[Array, ""], side: int, left: int, top: int
-    ) -> UInt8[Array, "h w 3"]:
-        """Draw what `shown` describes on a screen of `side` pixels whose corner is at (left, top)."""
+    def paint(self, canvas: Canvas, trial: Trial, stage: Int[Array, ""], layout: Layout) -> Canvas:
+        """Paint what `shown` describes on the screen."""
         ...
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
 from unseen.environments import options
 from unseen.environments.contract import Params, References, Step
 from unseen.environments.memory_suite import clock, levels, painting, scores, screen
+from unseen.environments.memory_suite.canvas import Layout, unpacked
 from unseen.environments.memory_suite.compact_screen import observation_sizes, screen_signal_spaces, screen_signals
 from unseen.environments.memory_suite.screen import ANSWER, FEEDBACK, LOOK, TIMED, UNIT, ScreenParams, ScreenTask, Trial
 
@@ -147,15 +148,15 @@ class FirstPersonScreen:
 
     def observe(self, state: GazeState) -> UInt8[Array, "h w 3"]:
         """The picture of a state."""
-        layout, task = painting.Layout.of(self.width, self.height), self.task
+        layout, task = Layout.of(self.width, self.height), self.task
         trial, stage = task.trial(state.drawn, state.progress), self._visible(state.stage)
         canvas = painting.blank(layout, task.background)
-        canvas = task.paint(canvas, trial, stage, layout.side, layout.left, layout.top)
-        canvas = painting.where(canvas, layout.cross(), painting.CROSS, state.stage == 0)
-        looks_at_disc = (self._kind(stage) == LOOK) & (stage > 0)
-        canvas = painting.where(canvas, layout.disc(painting.DISC_RADIUS), task.button_colour, looks_at_disc)
+        canvas = task.paint(canvas, trial, stage, layout)
+        canvas = painting.cross(canvas, layout, state.stage == 0)
+        if any(part.kind == LOOK for part in task.stages[1:]):
+            canvas = painting.disc(canvas, layout, task.button_colour, (self._kind(stage) == LOOK) & (stage > 0))
         canvas = painting.buttons(canvas, layout, task, task.tints(trial, stage, state.chosen))
-        return painting.cursor(canvas, layout, state.x, state.y)
+        return unpacked(painting.cursor(canvas, layout, state.x, state.y))
 
     def described(self, state: GazeState) -> Int[Array, "features"]:
         """What is on the screen in the compact embodiment's categories."""

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
 
 from unseen.environments.memory_suite import images, screen
+from unseen.environments.memory_suite.canvas import Canvas, Layout
 from unseen.environments.memory_suite.screen import DULL_GREEN, DULL_RED, GREEN, HIDDEN, PLAIN, RED, Scale, ScreenParams, Stage, Trial
 
 SCALES: Mapping[str, Scale] = {  # [LAB]: exact
@@ -133,7 +134,5 @@ class VisuomotorMapping:
         rows = jnp.concatenate([jax.vmap(images.categories)(drawn.image), drawn.direction[:, None] + 1], axis=-1)
         return {"pairs": jnp.where(known[:, None], rows, 0).reshape(-1)}
 
-    def paint(
-        self, canvas: UInt8[Array, "h w 3"], trial: Trial, stage: Int[Array, ""], side: int, left: int, top: int
-    ) -> UInt8[Array, "h w 3"]:
-        return self.pictures.paint(canvas, trial.content.image, stage >= ANSWER, side, left, top)
+    def paint(self, canvas: Canvas, trial: Trial, stage: Int[Array, ""], layout: Layout) -> Canvas:
+        return self.pictures.paint(canvas, trial.content.image, stage >= ANSWER, layout)

@@ -9,9 +9,10 @@ from typing import Any, ClassVar, NamedTuple
 import gymnasium
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from unseen.environments.memory_suite import digits, screen
+from unseen.environments.memory_suite.canvas import Canvas, Layout, packed, placed, stamped
 from unseen.environments.memory_suite.screen import Button, Scale, ScreenParams, Stage, Trial
 
 SCALES: Mapping[str, Scale] = {
@@ -125,18 +126,12 @@ class WhatThenWhere:
     def hidden(self, drawn: Drawn, progress: Progress, trial: Trial) -> Mapping[str, Array]:
         return {"target": trial.content.target, "digits": trial.content.digit}
 
-    def paint(
-        self, canvas: UInt8[Array, "h w 3"], trial: Trial, stage: Int[Array, ""], side: int, left: int, top: int
-    ) -> UInt8[Array, "h w 3"]:
+    def paint(self, canvas: Canvas, trial: Trial, stage: Int[Array, ""], layout: Layout) -> Canvas:
         content = trial.content
-        scale = side / screen.UNIT
         shown = [(content.target, stage == WHAT, (screen.MIDDLE, screen.MIDDLE), MIDDLE_SIDE)]
         shown += [(content.digit[k], stage == WHERE, PLACES[k], EDGE_SIDE) for k in range(4)]
-        for digit, visible, (x, y), unit in shown:
-            width = round(unit * scale)
-            glyph = self.exemplars.picture(digit, content.holdout, width)
-            at_x, at_y = left + round(x * scale - width / 2), top + round(y * scale - width / 2)
-            around = ((at_y, canvas.shape[0] - at_y - width), (at_x, canvas.shape[1] - at_x - width))
-            grey = jnp.pad(jnp.where(visible, glyph, jnp.uint8(0)), around)
-            canvas = jnp.maximum(canvas, grey[..., None])  # white strokes on black
+        for digit, visible, place, unit in shown:
+            width = round(unit * layout.side / screen.UNIT)
+            grey = jnp.where(visible, self.exemplars.picture(digit, content.holdout, width), jnp.uint8(0))
+            canvas = stamped(canvas, packed(jnp.repeat(grey[..., None], 3, axis=-1)), *placed(layout, place, width))
         return canvas

@@ -1,134 +1,140 @@
-"""Reference players of goal navigation: who remembers where the goal is or may be, who knows, who only sees."""
+"""Reference players of goal navigation: who remembers where the goal is or may be, who knows it, and who only sees."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from unseen.environments.memory_suite import compact_land, sight
-from unseen.environments.memory_suite.compact_land import FLOOR, GOAL, HIDDEN
+from unseen.environments.memory_suite import compact_land, land_view
 from unseen.environments.memory_suite.land import HEADINGS, REACH, SIZE, LandParams
-from unseen.environments.memory_suite.players import routes
-from unseen.environments.memory_suite.players.player import Reads, Seen
+from unseen.environments.memory_suite.players import chart, routes, walking
+from unseen.environments.memory_suite.players.chart import COLUMNS, ROWS, Chart, Map
+from unseen.environments.memory_suite.players.player import Reads, Seen, place_of
 from unseen.environments.memory_suite.walker import Pose, on_grid
 
-Map = Bool[Array, "29 29"]
-ROWS, COLUMNS = np.meshgrid(np.arange(SIZE, dtype=np.int32), np.arange(SIZE, dtype=np.int32), indexing="ij")
-
-
-class Sighting(NamedTuple):
-    """What is seen at a moment, on the map: cells seen to be free, seen to be solid, and where the goal is seen."""
-
-    free: Map
-    solid: Map
-    goal: Map
-
-
-def sighting(words: Int[Array, "32"], row: Int[Array, ""], column: Int[Array, ""]) -> Sighting:
-    """The window and the three lines of sight, laid on the map."""
-    heading, window = words[0], words[7:]
-    at = sight.window(row, column, heading)
-    empty = jnp.zeros((SIZE, SIZE), bool)
-    free, solid, goal = (
-        empty.at[at].max(mine, mode="drop") for mine in ((window == FLOOR) | (window == GOAL), window > GOAL, window == GOAL)
-    )
-    for k, turn in enumerate((0, 3, 1)):  # ahead, left, right
-        steps, looks = words[1 + 2 * k], words[2 + 2 * k]
-        down, right = jnp.asarray(HEADINGS).at[(heading + turn) % 4].get(mode="clip")
-        ahead = (ROWS - row) * down + (COLUMNS - column) * right
-        on_line = ((ROWS - row) * right == 0) & ((COLUMNS - column) * down == 0) & (ahead >= 0)
-        end = on_line & (ahead == steps)
-        free = free | (on_line & (ahead < steps)) | (end & (looks == GOAL))
-        solid, goal = solid | (end & (looks > GOAL)), goal | (end & (looks == GOAL))
-    return Sighting(free, solid, goal)
-
-
-def within_reach(x: Float[Array, ""], y: Float[Array, ""], reach: float = REACH) -> Map:
-    """Cells whose middle is within reach of a place."""
-    across, down = COLUMNS.astype(np.float32) + 0.5 - x, ROWS.astype(np.float32) + 0.5 - y
-    return across**2 + down**2 <= reach**2 + 1e-4
-
-
-def inside(params: LandParams) -> Map:
-    """Cells within the outer walls."""
-    last = params.side - jnp.where(params.rooms > 0, 2, 0)
-    return (ROWS >= 1) & (COLUMNS >= 1) & (last >= ROWS) & (last >= COLUMNS)
-
-
-class Chart(NamedTuple):
-    """What is remembered of a land.
-
-    Attributes:
-        solid: cells seen to be solid.
-        possible: cells the goal may be in.
-        x, y: where the last action was meant to lead.
-        direction: of the last move: 0 north, 1 east, 2 south, 3 west.
-        fresh: whether nothing has been done since the episode began.
-    """
-
-    solid: Map
-    possible: Map
-    x: Float[Array, ""]
-    y: Float[Array, ""]
-    direction: Int[Array, ""]
-    fresh: Bool[Array, ""]
+LOOKAHEAD = 8  # cells of its way that a body looks along for one that it can go straight to
+MARGIN = 0.22  # metres a body wants on both sides, its radius but for what sliding along walls forgives
+SURE = 5  # possible cells from which on the goal counts as found, and the nearest of them is gone to straight where that is possible
 
 
 @dataclass(frozen=True)
 class Explorer:
+    """Remembers everything it has seen: walls, and the cells in which the goal may be; goes to the nearest place from which one of
+    them is within reach.
+
+    It is told where it is, also after it was put somewhere else, and what it was paid; it knows the size of the land and the rows
+    that the level may put the goal in. A visible goal can be in no cell that was seen without it, an invisible one in no cell within
+    reach of where it has been unpaid. Cells never seen count as free. Of equally near ways it prefers the one that tries most cells at its
+    first step, then the one it is going. Not proven best: where to explore first is a rule, the shortest ways are exact.
+    """
+
     environment: Any
-    faces: bool = False
-    greedy: bool = True
     reads: Reads = field(default="place", init=False)
 
     def begin(self) -> Chart:
-        zero = jnp.zeros((), jnp.float32)
-        everywhere = jnp.ones((SIZE, SIZE), bool)
-        return Chart(~everywhere, everywhere, zero, zero, jnp.zeros((), jnp.int32), jnp.asarray(True))
+        return chart.blank()
 
     def act(self, key: PRNGKeyArray, memory: Chart, seen: Seen, params: LandParams) -> tuple[Chart, Int[Array, ""]]:
-        place, reward = seen.place, seen.reward
+        place = _given(seen.place)
+        known = self._updated(memory, seen, place, params)
         row, column, heading = on_grid(place)
-        view = sighting(seen.words, row, column)
-        solid = memory.solid | view.solid
-        band = inside(params) & (ROWS >= params.first_row) & (ROWS <= params.last_row)
-        paid = reward > 0
-        possible = memory.possible & band & ~solid
-        possible = possible & jnp.where(paid, within_reach(memory.x, memory.y), memory.fresh | ~within_reach(place.x, place.y))
+        new = _tries(known.possible, row, column)
+        directions = jnp.arange(4, dtype=jnp.int32)
+        liking = 4 * new + jnp.where(directions == memory.direction, 2, 0) + jnp.where(directions == heading, 1, 0)
+        walls = known.solid | ~chart.inside(params)
+        action, direction = _on_the_way(self.environment, place, walls, known.possible, liking)
+        leads = _meant(self.environment, place, action)
+        return known._replace(meant=leads, direction=direction, fresh=jnp.asarray(False)), action
+
+    def _updated(self, memory: Chart, seen: Seen, place: Pose, params: LandParams) -> Chart:
+        """What the last step taught."""
+        view = chart.sighting(seen.words, *on_grid(place)[:2])
+        paid = _given(seen.reward) > 0
+        slack = walking.STRIDE if _first_person(self.environment) else 0.0
+        free = memory.free | view.free
+        solid = (memory.solid | view.solid | (self._bumped(memory, place) & ~paid)) & ~free
+        # A reward says that it got within reach on the way to where it was going; no reward, that it is not within reach now.
+        arrived, elsewhere = chart.within(*memory.meant, REACH + slack), memory.fresh | ~chart.within(place.x, place.y)
+        possible = memory.possible & chart.band(params) & ~solid & jnp.where(paid, arrived, elsewhere)
         if self.environment.task.goal_visible:
             possible = jnp.where(jnp.any(view.goal), view.goal, possible & ~view.free)
-        walls = solid | ~inside(params)
-        ways = routes.ways(walls, routes.around(possible), row, column)
-        known = jnp.sum(possible) <= 5
-        directions = jnp.arange(4, dtype=jnp.int32)
-        ahead = jnp.stack([row, column])[None] + jnp.asarray(HEADINGS)
-        new = jax.vmap(lambda at: jnp.sum(possible & within_reach(at[1] + 0.5, at[0] + 0.5)))(ahead.astype(jnp.float32)).astype(jnp.int32)
-        liking = 4 * (new if self.greedy and not self.environment.task.goal_visible else 0 * new) + jnp.where(directions == memory.direction, 2, 0) + jnp.where(directions == heading, 1, 0)
-        direction = jnp.argmax(jnp.where(ways, 1 + liking, 0)).astype(jnp.int32)
-        quarter = (direction - heading) % 4
-        move = jnp.asarray([0, 3, 1, 2], jnp.int32)[quarter]
-        turn = jnp.where(quarter == 3, compact_land.TURN_LEFT, compact_land.TURN_RIGHT)
-        turns = ~jnp.any(ways) | (self.faces & ~known & (quarter != 0))
-        action = jnp.where(turns, turn, move)
-        towards = jnp.where(turns, 0, jnp.asarray(HEADINGS)[direction]).astype(jnp.float32)
-        return Chart(solid, possible, place.x + towards[1], place.y + towards[0], jnp.where(turns, memory.direction, direction), jnp.asarray(False)), action
+        return memory._replace(free=free, solid=solid, possible=possible)
+
+    def _bumped(self, memory: Chart, place: Pose) -> Map:
+        """The cell that it tried to enter and did not."""
+        short = memory.meant - jnp.stack([place.x, place.y])
+        stuck = ~memory.fresh & (jnp.max(jnp.abs(short)) > 0.6 * walking.STRIDE)
+        towards = jnp.asarray(HEADINGS).at[memory.direction].get(mode="clip").astype(jnp.float32)
+        row, column = jnp.floor(place.y + 0.6 * towards[0]), jnp.floor(place.x + 0.6 * towards[1])
+        if not _first_person(self.environment):
+            row, column = jnp.floor(memory.meant[1]), jnp.floor(memory.meant[0])
+        return stuck & (row.astype(jnp.int32) == ROWS) & (column.astype(jnp.int32) == COLUMNS)
 
 
 @dataclass(frozen=True)
-class Oracle:
+class LandOracle:
+    """Knows the land and the goal, and takes the shortest way."""
+
     environment: Any
     reads: Reads = field(default="state", init=False)
 
     def begin(self) -> tuple[()]:
         return ()
 
-    def act(self, key, memory, seen, params):
-        goal = (ROWS == seen.land.goal[0]) & (COLUMNS == seen.land.goal[1])
-        ways = routes.ways(seen.land.cells > 0, routes.around(goal), seen.row, seen.column)
-        quarter = (jnp.argmax(ways).astype(jnp.int32) - seen.heading) % 4
-        return memory, jnp.asarray([0, 3, 1, 2], jnp.int32)[quarter]
+    def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Any, params: LandParams) -> tuple[tuple[()], Int[Array, ""]]:
+        goal = (seen.land.goal[0] == ROWS) & (seen.land.goal[1] == COLUMNS)
+        action, _ = _on_the_way(self.environment, place_of(seen), seen.land.cells > 0, goal, jnp.zeros((4,), jnp.int32))
+        return memory, action
+
+
+def _on_the_way(environment: Any, place: Pose, walls: Map, goals: Map, liking: Int[Array, "4"]) -> tuple[Int[Array, ""], Int[Array, ""]]:
+    """The action, and the direction of the way, that leads to where one of these goals is within reach; a turn where it is already."""
+    row, column, heading = on_grid(place)
+    length = LOOKAHEAD if _first_person(environment) else 1
+    cells, goes = routes.route(walls, routes.around(goals), row, column, liking, length)
+    step = cells[0] - jnp.stack([row, column])
+    direction = jnp.argmax(jnp.asarray(HEADINGS) @ step).astype(jnp.int32)
+    if _first_person(environment):
+        return walking.steer(place, _waypoint(place, walls, goals, cells, ~goes)), direction
+    return jnp.where(goes, walking.step(direction, heading), compact_land.TURN_RIGHT).astype(jnp.int32), direction
+
+
+def _waypoint(place: Pose, walls: Map, goals: Map, cells: Int[Array, "n 2"], there: Bool[Array, ""]) -> Float[Array, "2"]:
+    """The furthest place to which the body can go straight: a goal that is known or in the next cell, or a cell of its way."""
+    here = jnp.stack([place.x, place.y])
+    middles = cells[:, ::-1].astype(jnp.float32) + 0.5
+    sight = jax.vmap(lambda to: routes.clear(walls, here, to, MARGIN))(middles)
+    last = jnp.max(jnp.where(sight, jnp.arange(len(cells)), 0))
+    distance = (COLUMNS.astype(jnp.float32) + 0.5 - here[0]) ** 2 + (ROWS.astype(jnp.float32) + 0.5 - here[1]) ** 2
+    nearest = jnp.argmin(jnp.where(goals, distance, jnp.inf))
+    middle = jnp.stack([nearest % SIZE, nearest // SIZE]).astype(jnp.float32) + 0.5
+    straight = there | ((jnp.sum(goals) <= SURE) & routes.clear(walls, here, middle, MARGIN))
+    return jnp.where(straight, middle, middles[last])
+
+
+def _tries(possible: Map, row: Int[Array, ""], column: Int[Array, ""]) -> Int[Array, "4"]:
+    """How many possible cells are within reach of each of the four cells around."""
+    ahead = jnp.stack([row, column])[None] + jnp.asarray(HEADINGS)
+    count = lambda at: jnp.sum(possible & chart.within(at[1] + 0.5, at[0] + 0.5))  # noqa: E731
+    return jax.vmap(count)(ahead.astype(jnp.float32)).astype(jnp.int32)
+
+
+def _meant(environment: Any, place: Pose, action: Int[Array, ""]) -> Float[Array, "2"]:
+    if _first_person(environment):
+        return walking.meant(place, action)
+    quarter = jnp.asarray([0, 2, 3, 1, 0, 0], jnp.int32).at[action].get(mode="clip")
+    down, right = jnp.asarray(HEADINGS).at[(on_grid(place)[2] + quarter) % 4].get(mode="clip").astype(jnp.float32)
+    return jnp.where(action <= compact_land.RIGHT, 1.0, 0.0) * jnp.stack([right, down]) + jnp.stack([place.x, place.y])
+
+
+def _first_person(environment: Any) -> bool:
+    return isinstance(environment, land_view.FirstPersonLand)
+
+
+def _given(value: Any) -> Any:
+    assert value is not None, "a player that reads its place is given it"
+    return value

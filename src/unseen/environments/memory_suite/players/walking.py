@@ -1,0 +1,68 @@
+"""How a wish to go somewhere becomes an action: a cell at a time in the compact embodiment, by steering in first person."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from unseen.environments.memory_suite import clock, compact_land, walker
+from unseen.environments.memory_suite.walker import CONTROLS, SPEED, TURN, Pose
+
+FORWARD, BACKWARD, LEFT, RIGHT, LOOK_LEFT, LOOK_RIGHT, CURVE_LEFT, CURVE_RIGHT = range(8)  # in first person
+STRIDE, SWING = clock.ACTION_REPEAT * SPEED, clock.ACTION_REPEAT * TURN  # metres and radians of an action
+# A quarter turn to the right of ahead is right; of the four ways to walk, in both embodiments.
+WAYS = (compact_land.FORWARD, compact_land.RIGHT, compact_land.BACKWARD, compact_land.LEFT)
+ASIDE = 0.2  # metres off the middle of a cell at which a body goes back there first
+
+
+def step(direction: Int[Array, ""], heading: Int[Array, ""]) -> Int[Array, ""]:
+    """The compact action that goes north, east, south or west (0 to 3) without turning."""
+    return jnp.asarray(WAYS, jnp.int32).at[(direction - heading) % 4].get(mode="clip")
+
+
+def steer(place: Pose, to: Float[Array, "2"]) -> Int[Array, ""]:
+    """The first-person action that goes straight to a place (x, y).
+
+    One of the four ways of walking is never more than 45 degrees off. Where walking zigzag would take longer than turning first, it
+    turns, while going forward if forward is the way.
+    """
+    right, down = to[0] - place.x, to[1] - place.y
+    metres = jnp.hypot(right, down)
+    relative = jnp.arctan2(right, -down) - place.heading
+    way = jnp.rint(relative / (jnp.pi / 2)).astype(jnp.int32)
+    off = relative - way.astype(jnp.float32) * (jnp.pi / 2)
+    detour = metres * (jnp.cos(off) + jnp.abs(jnp.sin(off)) - 1.0) / STRIDE  # in actions, as is the turn
+    turns = (jnp.abs(off) > SWING / 2) & (detour > jnp.abs(off) / SWING)
+    ahead = way % 4 == 0
+    turn = jnp.where(off > 0, jnp.where(ahead, CURVE_RIGHT, LOOK_RIGHT), jnp.where(ahead, CURVE_LEFT, LOOK_LEFT))
+    return jnp.where(turns, turn, jnp.asarray(WAYS, jnp.int32).at[way % 4].get(mode="clip")).astype(jnp.int32)
+
+
+def meant(place: Pose, action: Int[Array, ""]) -> Float[Array, "2"]:
+    """Where a first-person action leads (x, y) if nothing stands there, up to the curve."""
+    ahead, aside, turn = jnp.asarray(CONTROLS).at[action].get(mode="clip")
+    heading = place.heading + SWING * turn / 2
+    east, south = jnp.sin(heading), -jnp.cos(heading)
+    return jnp.stack([place.x, place.y]) + STRIDE * jnp.stack([ahead * east - aside * south, ahead * south + aside * east])
+
+
+def embodied(action: Int[Array, ""], heading: Int[Array, ""], gaze: Float[Array, "3"]) -> Int[Array, ""]:
+    """The first-person action for a compact one, from the nearest cell and heading: it first gets back to where these are exact.
+
+    Args:
+        action: of the compact embodiment.
+        heading: the nearest of the four.
+        gaze: how far the body is off: metres to the east, metres to the south, radians to the right.
+    """
+    east, south, turned = gaze
+    quarter = jnp.asarray([0, 2, 3, 1], jnp.int32).at[action].get(mode="clip")  # of ahead, behind, left and right
+    along_row = (heading + quarter) % 2 == 1
+    aside = jnp.where(along_row, south, east)  # to the south or to the east of the line it should walk on
+    back = step(jnp.where(along_row, jnp.where(aside > 0, 0, 2), jnp.where(aside > 0, 3, 1)), heading)
+    walk = jnp.where(jnp.abs(aside) > ASIDE, back, action)
+    askew = jnp.abs(turned) > 0.6 * SWING
+    forward = walk == FORWARD
+    align = jnp.where(turned > 0, jnp.where(forward, CURVE_LEFT, LOOK_LEFT), jnp.where(forward, CURVE_RIGHT, LOOK_RIGHT))
+    # A turn that has begun goes on the same way.
+    turn = jnp.where(askew, jnp.where(turned > 0, LOOK_RIGHT, LOOK_LEFT), action)
+    return jnp.where(action > compact_land.RIGHT, turn, jnp.where(askew, align, walk)).astype(jnp.int32)
