@@ -2,7 +2,8 @@
 
 Fresh random actions at every step. Every entry of every observation (every byte of every picture) and every reward is added to running
 totals of its own, entry by entry, which are returned: a sum over a picture would take ten times as long as painting it. Episodes that end begin anew from a pool of 4,096 levels made beforehand, as in training; its entries are
-used at most 8 times and redrawn outside the timed part, which is shorter than the pool's first round. Copies are split
+used at most 8 times and redrawn outside the timed part, which is shorter than the pool's first round; what counts as seen there is the
+new episode's first observation, as in training. Copies are split
 over one host device per core. A first-person step is one picture, that is four frames of the task's clock; the rate counts pictures.
 The peer is memory-maze's 9x9 maze (64 by 64 pixels) rendered in software, in an environment of its own: `--peer PYTHON`.
 """
@@ -48,11 +49,11 @@ def walk(environment: Any, copies: int, devices: int, pool: int) -> tuple[Callab
             k_action, k_step, k_begin = jax.random.split(jax.random.fold_in(key, t), 3)
             action = random_actions(space, k_action, lanes)
             after = levels.mapped(environment.step, level, jax.random.split(k_step, lanes), state, action)
-            total = jax.tree.map(jnp.add, total, (after.observation, after.reward))
             age = age + 1
             over = after.terminated | (age >= levels.horizon_of(level))
             begun = level, after.observation, after.state
-            source, (level, _, state) = source.restarted(k_begin, over, begun, environment, levels)
+            source, (level, shown, state) = source.restarted(k_begin, over, begun, environment, levels)
+            total = jax.tree.map(jnp.add, total, (shown, after.reward))
             return source, level, state, jnp.where(over, 0, age), total
 
         total = observation, jnp.zeros((lanes,), jnp.float32)

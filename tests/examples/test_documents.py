@@ -22,6 +22,7 @@ ROOMS = (
     ".signals",
     ".outcomes",
     ".environments.clinical",
+    ".environments.memory_suite",
     ".reports",
 )
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int, Int32, UInt8, UInt32
+from jaxtyping import Array, Bool, Int32, UInt8, UInt32
 
 UNIT = 480  # parts of a screen's side; see `screen`
 
@@ -98,7 +98,7 @@ def bits(rows: UInt32[Array, "h k"], width: int) -> Bool[Array, "h w"]:
     return ((spread >> (column % 32).astype(np.uint32)[None]) & 1) != 0
 
 
-def placed(layout: Layout, centre: tuple[Int[Array, ""] | float, Int[Array, ""] | float], width: int) -> tuple[int, int]:
+def placed(layout: Layout, centre: tuple[int, int], width: int) -> tuple[int, int]:
     """Column and row of the corner of a square sprite whose middle is at a place in 480ths of the screen."""
-    x, y = (start + round(float(at) * layout.side / UNIT - width / 2) for start, at in zip((layout.left, layout.top), centre, strict=True))
+    x, y = (start + round(at * layout.side / UNIT - width / 2) for start, at in zip((layout.left, layout.top), centre, strict=True))
     return x, y

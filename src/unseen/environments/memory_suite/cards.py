@@ -10,12 +10,13 @@ from PIL import Image, ImageDraw, ImageFont
 from unseen.environments.memory_suite import change_detection, colours, digits, screen, sight
 from unseen.environments.memory_suite.land import HEADINGS, SIZE, Land
 from unseen.environments.memory_suite.screen import ScreenTask
+from unseen.environments.memory_suite.shapes import outline_mask
 from unseen.environments.memory_suite.stimuli import glyphs, objects, things
 
 SIDE = 288  # pixels of a card
 CARD = (SIDE, SIDE)
 GROUND, INK, PAPER, GOLD, AGENT = (225, 226, 222), (40, 44, 54), (250, 250, 247), (255, 190, 0), (0, 100, 200)
-FLOOR, UNSEEN = (214, 214, 206), (70, 74, 84)
+FLOOR, UNSEEN, BROWN = (214, 214, 206), (70, 74, 84), (150, 90, 40)
 COMPASS = ("north", "east", "south", "west")
 
 
@@ -78,8 +79,9 @@ def _paste_digits(image: Image.Image, places: np.ndarray) -> None:
 
 
 def _mixed(amounts: Any) -> tuple[int, int, int]:
-    """The colour that amounts counted from 1 stand for."""
-    red, green, blue = (round(255 * (int(a) - 1) / (colours.STEPS - 1)) for a in amounts)
+    """The colour that amounts counted from 1 stand for: no two of the ten have the same."""
+    wanted = np.asarray(amounts, np.int64) - 1
+    red, green, blue = (int(part) for part in colours.RGB[int(np.argmin(np.abs(colours.AMOUNTS - wanted).sum(axis=1)))])
     return red, green, blue
 
 
@@ -134,6 +136,14 @@ def chamber_card(observation: np.ndarray) -> np.ndarray:
         if ahead:
             x, y = SIDE / 2 + (int(aside) - 7) * 1.6 * cell, SIDE - 60 - int(ahead) * 1.4 * cell
             pen.rectangle((x - 12, y - 12, x + 12, y + 12), fill=_mixed(amounts), outline=INK, width=2)
+    ahead, door = int(observation[1]), bool(observation[2])
+    y = SIDE - 60 - ahead * 1.4 * cell
+    pen.rectangle((0, y - 8, SIDE, y - 2), fill=UNSEEN)
+    if door:
+        pen.rectangle((SIDE / 2 - 40, y - 12, SIDE / 2 + 40, y), fill=BROWN)
+    for steps, side in ((int(observation[3]), -1), (int(observation[5]), 1)):
+        x = SIDE / 2 + side * (steps - 0.5) * 1.6 * cell
+        pen.rectangle((min(x, x + 6 * side), y, max(x, x + 6 * side), SIDE - 34), fill=UNSEEN)
     pen.polygon([(SIDE / 2, SIDE - 66), (SIDE / 2 - 9, SIDE - 46), (SIDE / 2 + 9, SIDE - 46)], fill=AGENT)
     words = [f"facing {COMPASS[int(observation[0])]}"]
     words += [
@@ -150,7 +160,7 @@ def chamber_map(seen: Any, solid: np.ndarray, holdout: bool, row: Any, column: A
     pen = ImageDraw.Draw(image)
     for r, c in np.argwhere(solid):
         door = c in (8, 12) and r in (4, 5)
-        pen.rectangle((c * cell, r * cell, (c + 1) * cell - 1, (r + 1) * cell - 1), fill=(150, 90, 40) if door else UNSEEN)
+        pen.rectangle((c * cell, r * cell, (c + 1) * cell - 1, (r + 1) * cell - 1), fill=BROWN if door else UNSEEN)
     for present, y, x, colour in zip(*(np.asarray(part) for part in seen), strict=True):
         if present:
             centre_x, centre_y = (float(x) + 0.5) * cell, (float(y) + 0.5) * cell
@@ -169,21 +179,11 @@ def ordering_card(observation: np.ndarray) -> np.ndarray:
         middle = SIDE * (1 + 2 * k) / 4
         pen.rectangle((middle - 40, 130, middle + 40, 160), fill=GOLD if lit == k + 1 else (150, 150, 150))
         if outline:
-            mask = _outline(things.OUTLINES[int(outline) - 1], 80)
-            image.paste(_mixed(amounts), (round(middle - 40), 44), mask)
+            mask = outline_mask(things.OUTLINES[int(outline) - 1], 80)
+            image.paste(_mixed(amounts), (round(middle - 40), 44), Image.fromarray(mask))
     word = ("demonstration", "blank", "challenge: which is higher?")[phase]
     pen.text((SIDE / 2, 12), word, INK, ImageFont.load_default(15), anchor="ma")
     return np.asarray(image, np.uint8).copy()
-
-
-def _outline(name: str, side: int) -> Image.Image:
-    """The outline of an object as the first-person embodiment draws it."""
-    from unseen.environments.memory_suite.shapes import SHAPES, outline
-
-    u = ((np.arange(side) + 0.5) / side * 2 - 1).astype(np.float32)
-    low, high, gap_low, gap_high = (np.asarray(x) for x in outline(np.full(side, SHAPES.index(name), np.int32), u))
-    y = 1 - (np.arange(side)[:, None] + 0.5) / side
-    return Image.fromarray((y >= low) & (y < high) & ~((y >= gap_low) & (y < gap_high)))
 
 
 def _star(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float) -> None:

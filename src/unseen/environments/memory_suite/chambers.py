@@ -98,7 +98,7 @@ class Blocks(NamedTuple):
         holdout: which sets.
     """
 
-    count: Int[Array, "32"]
+    count: Int[Array, "32"]  # pyright: ignore[reportIncompatibleMethodOverride]
     row: Int[Array, "32 N"]
     column: Int[Array, "32 N"]
     colour: Int[Array, "32 N"]
@@ -164,7 +164,8 @@ def draw(task: SpotTask, key: PRNGKeyArray, params: SpotParams) -> Blocks:
     """Everything random of an episode."""
     trials = jax.vmap(lambda k: _trial(task, k, params))(jax.random.split(key, TRIALS))
     # Two bytes a number: pools keep thousands of these.
-    return Blocks(*(x.astype(jnp.int16) for x in trials), params.holdout)
+    count, row, column, colour, motion, altered, new_colour, new_motion = (x.astype(jnp.int16) for x in trials)
+    return Blocks(count, row, column, colour, motion, altered, new_colour, new_motion, params.holdout)
 
 
 def _trial(task: SpotTask, key: PRNGKeyArray, params: SpotParams) -> tuple[Array, ...]:

@@ -67,7 +67,7 @@ class Drawn(NamedTuple):
     holdout: whether the colours are the holdout set.
     """
 
-    count: Int[Array, "50"]
+    count: Int[Array, "50"]  # pyright: ignore[reportIncompatibleMethodOverride]
     study: Symbols
     test: Symbols
     changed: Int[Array, "50"]
@@ -80,7 +80,7 @@ class Progress(NamedTuple):
 
 
 class Content(NamedTuple):
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
     study: Symbols
     test: Symbols
     changed: Int[Array, ""]
@@ -125,7 +125,8 @@ class ChangeDetection:
         index = jax.random.randint(k_delay, (MOST_TRIALS,), 0, params.delay_count)
         # Two bytes a number: pools keep thousands of these.
         small = jax.tree.map(lambda x: x.astype(jnp.int16), (count, study, test, changed, params.delays[index]))
-        return Drawn(*small, params.holdout)
+        count, study, test, changed, delay = small
+        return Drawn(count, study, test, changed, delay, params.holdout)
 
     def begin(self, drawn: Drawn) -> Progress:
         return Progress(jnp.zeros((), jnp.int32))
@@ -149,7 +150,7 @@ class ChangeDetection:
 
     def hidden_spaces(self) -> Mapping[str, gymnasium.Space[Any]]:
         """ "study": the array to remember; "changed_cell": 1 + the cell of the object that will differ, 0 for none."""
-        return {"study": gymnasium.spaces.MultiDiscrete(self.features), "changed_cell": gymnasium.spaces.Discrete(len(CELLS) + 1)}
+        return {"study": gymnasium.spaces.MultiDiscrete(list(self.features)), "changed_cell": gymnasium.spaces.Discrete(len(CELLS) + 1)}
 
     def hidden(self, drawn: Drawn, progress: Progress, trial: Trial) -> Mapping[str, Array]:
         content = trial.content
@@ -163,7 +164,7 @@ class ChangeDetection:
         rgb = packed(colours.rgb(array.colour, content.holdout))
         for cell, masks in enumerate(symbol_masks(layout.side)):
             rows, columns = np.flatnonzero(masks[SQUARE].any(axis=1)), np.flatnonzero(masks[SQUARE].any(axis=0))
-            box = np.ix_(range(SYMBOLS), rows, columns)
+            box = np.ix_(np.arange(SYMBOLS), rows, columns)
             mine = present & (array.cell == cell)
             symbol, colour = jnp.sum(jnp.where(mine, array.symbol, 0)), jnp.sum(jnp.where(mine, rgb, 0))
             covered = jnp.zeros(masks[box].shape[1:], bool)

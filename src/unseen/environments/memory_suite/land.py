@@ -155,6 +155,7 @@ def reached(land: Land, x: Float[Array, ""], y: Float[Array, ""]) -> Bool[Array,
     return dx * dx + dy * dy <= REACH * REACH + 1e-5
 
 
-def start(land: Land, visits: Int[Array, ""]) -> Int[Array, "3"]:
+def start(land: Land, visits: Int[Array, ""]) -> tuple[Int[Array, ""], Int[Array, ""], Int[Array, ""]]:
     """Row, column and heading of the start after so many visits."""
-    return land.starts.at[visits % STARTS].get(mode="clip").astype(jnp.int32)
+    row, column, heading = land.starts.at[visits % STARTS].get(mode="clip").astype(jnp.int32)
+    return row, column, heading

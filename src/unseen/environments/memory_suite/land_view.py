@@ -111,7 +111,7 @@ class FirstPersonLand:
             arrived = arrived | land.reached(state.land, pose.x, pose.y)
         visits = state.visits + arrived.astype(jnp.int32)
         pose = screen.either(arrived, walker.at(*land.start(state.land, visits)), pose)
-        after = LandViewState(state.land, *pose, visits)
+        after = LandViewState(state.land, pose.x, pose.y, pose.heading, visits)
         return Step(self.observe(after), after, PRIZE * arrived.astype(jnp.float32), jnp.asarray(False))
 
     def action_mask(self, state: LandViewState, params: Params = ()) -> None:

@@ -15,9 +15,8 @@ FILE = "references.json"
 def references(name: str, level: str) -> References:
     """Scores of `memory/TASK` or `memory-fp/TASK` at a level; empty where nothing was measured."""
     players = {player: Score(**score) for player, score in table().get(name, {}).get(level, {}).items()}
-    return References(
-        **{player: score for player, score in players.items() if player in ("random", "memoryless", "perfect_memory", "oracle")}
-    )
+    found = players.get
+    return References(found("random"), found("memoryless"), found("perfect_memory"), found("oracle"))
 
 
 @lru_cache

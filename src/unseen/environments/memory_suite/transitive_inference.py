@@ -98,8 +98,8 @@ class TransitiveInference:
     name: ClassVar[str] = "transitive-inference"
 
     def draw(self, key: PRNGKeyArray, params: ChainParams) -> Chains:
-        rounds = jax.vmap(lambda k: _round(k, params.length))(jax.random.split(key, ROUNDS))
-        return Chains(*rounds, params.holdout)
+        order, demonstration, challenge, swapped = jax.vmap(lambda k: _round(k, params.length))(jax.random.split(key, ROUNDS))
+        return Chains(order, demonstration, challenge, swapped, params.holdout)
 
     def begin(self) -> Progress:
         zero = jnp.zeros((), jnp.int32)

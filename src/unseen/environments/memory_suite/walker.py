@@ -63,6 +63,6 @@ def moved(cells: UInt8[Array, "h w"], pose: Pose, action: Int[Array, ""]) -> Pos
     return Pose(x, y, heading)
 
 
-def placed(pose: Pose, width: float, height: float) -> Float[Array, "4"]:
+def placed(pose: Pose, width: int | float, height: int | float) -> Float[Array, "4"]:
     """The pose as numbers from -1 to 1: place as a part of the world's size, sine and cosine of the heading."""
     return jnp.stack([pose.x / width, pose.y / height, jnp.sin(pose.heading), jnp.cos(pose.heading)])

@@ -93,7 +93,9 @@ class WhatThenWhere:
         side = jax.random.randint(k_side, (MOST_TRIALS,), 0, 4, jnp.int32)
         index = jax.random.randint(k_delay, (MOST_TRIALS, 2), 0, params.delay_count)
         # Two bytes a number: pools keep thousands of these.
-        return Drawn(*(x.astype(jnp.int16) for x in (digit, side, params.delays[index])), params.holdout)
+        small = (x.astype(jnp.int16) for x in (digit, side, params.delays[index]))
+        digit, side, delay = small
+        return Drawn(digit, side, delay, params.holdout)
 
     def begin(self, drawn: Drawn) -> Progress:
         return Progress(jnp.zeros((), jnp.int32))

@@ -72,6 +72,12 @@ def within(x: Float[Array, ""], y: Float[Array, ""], metres: float = REACH) -> M
     return right**2 + down**2 <= metres**2 + 1e-4
 
 
+def apart(x: Float[Array, ""], y: Float[Array, ""]) -> Float[Array, "29 29"]:
+    """Metres from a place to the nearest point of each cell."""
+    left, top = COLUMNS.astype(np.float32), ROWS.astype(np.float32)
+    return jnp.hypot(jnp.clip(x, left, left + 1) - x, jnp.clip(y, top, top + 1) - y)
+
+
 def inside(params: LandParams) -> Map:
     """Cells within the outer walls."""
     last = params.side - jnp.where(params.rooms > 0, 2, 0)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from unseen.environments.memory_suite import compact_land, land_view
+from unseen.environments.memory_suite import compact_land, land_view, walker
 from unseen.environments.memory_suite.land import HEADINGS, REACH, SIZE, LandParams
 from unseen.environments.memory_suite.players import chart, routes, walking
 from unseen.environments.memory_suite.players.chart import COLUMNS, ROWS, Chart, Map
@@ -17,7 +17,9 @@ from unseen.environments.memory_suite.players.player import Reads, Seen, place_o
 from unseen.environments.memory_suite.walker import Pose, on_grid
 
 LOOKAHEAD = 8  # cells of its way that a body looks along for one that it can go straight to
-MARGIN = 0.22  # metres a body wants on both sides, its radius but for what sliding along walls forgives
+FARTHEST = 16.0  # metres to a goal that it can go straight to
+MARGIN = 0.27  # metres a body wants on all sides, a little more than its radius
+NOTICED = 0.02  # metres
 SURE = 5  # possible cells from which on the goal counts as found, and the nearest of them is gone to straight where that is possible
 
 
@@ -47,7 +49,7 @@ class Explorer:
         liking = 4 * new + jnp.where(directions == memory.direction, 2, 0) + jnp.where(directions == heading, 1, 0)
         walls = known.solid | ~chart.inside(params)
         action, direction = _on_the_way(self.environment, place, walls, known.possible, liking)
-        leads = _meant(self.environment, place, action)
+        leads = _meant(self.environment, place, action, walls)
         return known._replace(meant=leads, direction=direction, fresh=jnp.asarray(False)), action
 
     def _updated(self, memory: Chart, seen: Seen, place: Pose, params: LandParams) -> Chart:
@@ -55,8 +57,8 @@ class Explorer:
         view = chart.sighting(seen.words, *on_grid(place)[:2])
         paid = _given(seen.reward) > 0
         slack = walking.STRIDE if _first_person(self.environment) else 0.0
-        free = memory.free | view.free
-        solid = (memory.solid | view.solid | (self._bumped(memory, place) & ~paid)) & ~free
+        free, solid = memory.free | view.free, (memory.solid | view.solid) & ~view.free
+        solid = solid | (self._bumped(memory, free, solid, place) & ~paid)
         # A reward says that it got within reach on the way to where it was going; no reward, that it is not within reach now.
         arrived, elsewhere = chart.within(*memory.meant, REACH + slack), memory.fresh | ~chart.within(place.x, place.y)
         possible = memory.possible & chart.band(params) & ~solid & jnp.where(paid, arrived, elsewhere)
@@ -64,15 +66,12 @@ class Explorer:
             possible = jnp.where(jnp.any(view.goal), view.goal, possible & ~view.free)
         return memory._replace(free=free, solid=solid, possible=possible)
 
-    def _bumped(self, memory: Chart, place: Pose) -> Map:
-        """The cell that it tried to enter and did not."""
-        short = memory.meant - jnp.stack([place.x, place.y])
-        stuck = ~memory.fresh & (jnp.max(jnp.abs(short)) > 0.6 * walking.STRIDE)
-        towards = jnp.asarray(HEADINGS).at[memory.direction].get(mode="clip").astype(jnp.float32)
-        row, column = jnp.floor(place.y + 0.6 * towards[0]), jnp.floor(place.x + 0.6 * towards[1])
-        if not _first_person(self.environment):
-            row, column = jnp.floor(memory.meant[1]), jnp.floor(memory.meant[0])
-        return stuck & (row.astype(jnp.int32) == ROWS) & (column.astype(jnp.int32) == COLUMNS)
+    def _bumped(self, memory: Chart, free: Map, solid: Map, place: Pose) -> Map:
+        """Where it was not let through: the cell not known yet that is nearest to where it was meant to get."""
+        stuck = ~memory.fresh & (jnp.max(jnp.abs(memory.meant - jnp.stack([place.x, place.y]))) > NOTICED)
+        unknown, apart = ~free & ~solid, chart.apart(*memory.meant)
+        nearest = jnp.argmin(jnp.where(unknown, apart, jnp.inf)) == jnp.arange(SIZE**2).reshape(SIZE, SIZE)
+        return stuck & nearest & unknown & (apart < walker.RADIUS)
 
 
 @dataclass(frozen=True)
@@ -99,20 +98,24 @@ def _on_the_way(environment: Any, place: Pose, walls: Map, goals: Map, liking: I
     step = cells[0] - jnp.stack([row, column])
     direction = jnp.argmax(jnp.asarray(HEADINGS) @ step).astype(jnp.int32)
     if _first_person(environment):
-        return walking.steer(place, _waypoint(place, walls, goals, cells, ~goes)), direction
+        return walking.steer(place, _waypoint(place, walls, goals, cells, ~goes), walls), direction
     return jnp.where(goes, walking.step(direction, heading), compact_land.TURN_RIGHT).astype(jnp.int32), direction
 
 
 def _waypoint(place: Pose, walls: Map, goals: Map, cells: Int[Array, "n 2"], there: Bool[Array, ""]) -> Float[Array, "2"]:
     """The furthest place to which the body can go straight: a goal that is known or in the next cell, or a cell of its way."""
     here = jnp.stack([place.x, place.y])
+    own = jnp.floor(here) + 0.5
     middles = cells[:, ::-1].astype(jnp.float32) + 0.5
-    sight = jax.vmap(lambda to: routes.clear(walls, here, to, MARGIN))(middles)
-    last = jnp.max(jnp.where(sight, jnp.arange(len(cells)), 0))
+    # From the line through the middles of its cell and the next one, the next one is clear.
+    line = jnp.where(middles[0] == own, own, here)
+    middles = jnp.concatenate([line[None], middles])
+    sight = jax.vmap(lambda to: routes.clear(walls, here, to, MARGIN, LOOKAHEAD))(middles)
+    last = jnp.max(jnp.where(sight, jnp.arange(len(middles)), 0))
     distance = (COLUMNS.astype(jnp.float32) + 0.5 - here[0]) ** 2 + (ROWS.astype(jnp.float32) + 0.5 - here[1]) ** 2
     nearest = jnp.argmin(jnp.where(goals, distance, jnp.inf))
     middle = jnp.stack([nearest % SIZE, nearest // SIZE]).astype(jnp.float32) + 0.5
-    straight = there | ((jnp.sum(goals) <= SURE) & routes.clear(walls, here, middle, MARGIN))
+    straight = there | ((jnp.sum(goals) <= SURE) & routes.clear(walls, here, middle, MARGIN, FARTHEST))
     return jnp.where(straight, middle, middles[last])
 
 
@@ -123,9 +126,10 @@ def _tries(possible: Map, row: Int[Array, ""], column: Int[Array, ""]) -> Int[Ar
     return jax.vmap(count)(ahead.astype(jnp.float32)).astype(jnp.int32)
 
 
-def _meant(environment: Any, place: Pose, action: Int[Array, ""]) -> Float[Array, "2"]:
+def _meant(environment: Any, place: Pose, action: Int[Array, ""], walls: Map) -> Float[Array, "2"]:
+    """Where an action leads (x, y) if there are no other walls."""
     if _first_person(environment):
-        return walking.meant(place, action)
+        return walking.led(place, action, walls)
     quarter = jnp.asarray([0, 2, 3, 1, 0, 0], jnp.int32).at[action].get(mode="clip")
     down, right = jnp.asarray(HEADINGS).at[(on_grid(place)[2] + quarter) % 4].get(mode="clip").astype(jnp.float32)
     return jnp.where(action <= compact_land.RIGHT, 1.0, 0.0) * jnp.stack([right, down]) + jnp.stack([place.x, place.y])

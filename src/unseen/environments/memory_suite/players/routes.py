@@ -13,7 +13,6 @@ from unseen.environments.memory_suite.land import HEADINGS
 from unseen.environments.memory_suite.paths import neighbours, pack, unpack
 
 APART = 0.25  # metres between the places that `clear` tries
-FARTHEST = 16.0  # metres it looks at most
 
 
 class _Flood(NamedTuple):
@@ -76,12 +75,15 @@ def around(cells: Bool[Array, "H W"]) -> Bool[Array, "H W"]:
     return unpack(rows | neighbours(rows), cells.shape[1])
 
 
-def clear(walls: Bool[Array, "H W"], from_: Float[Array, "2"], to: Float[Array, "2"], margin: float) -> Bool[Array, ""]:
-    """Whether a square of twice the margin can be moved straight from one place (x, y in metres) to another, 16 m at most."""
+def clear(walls: Bool[Array, "H W"], from_: Float[Array, "2"], to: Float[Array, "2"], margin: float, most: float) -> Bool[Array, ""]:
+    """Whether a square of twice the margin can be moved straight from one place (x, y in metres) to another, `most` metres away at most.
+
+    The place itself is not tried: a body that is there fits there.
+    """
     way = to - from_
     metres = jnp.linalg.norm(way)
-    tried = np.arange(0, FARTHEST + APART, APART, dtype=np.float32)
+    tried = np.arange(APART, most + APART, APART, dtype=np.float32)
     part = jnp.minimum(tried / jnp.maximum(metres, 1e-3), 1.0)
     corners = margin * np.asarray([(-1, -1), (-1, 1), (1, -1), (1, 1)], np.float32)
     places = jnp.floor((from_[None] + part[:, None] * way[None])[:, None, :] + corners[None]).astype(jnp.int32)
-    return ~jnp.any(walls.at[places[..., 1], places[..., 0]].get(mode="clip")) & (metres <= FARTHEST)
+    return ~jnp.any(walls.at[places[..., 1], places[..., 0]].get(mode="clip")) & (metres <= most)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
 from unseen.environments.memory_suite import clock, compact_land, walker
-from unseen.environments.memory_suite.walker import CONTROLS, SPEED, TURN, Pose
+from unseen.environments.memory_suite.walker import SPEED, TURN, Pose
 
 FORWARD, BACKWARD, LEFT, RIGHT, LOOK_LEFT, LOOK_RIGHT, CURVE_LEFT, CURVE_RIGHT = range(8)  # in first person
 STRIDE, SWING = clock.ACTION_REPEAT * SPEED, clock.ACTION_REPEAT * TURN  # metres and radians of an action
 # A quarter turn to the right of ahead is right; of the four ways to walk, in both embodiments.
 WAYS = (compact_land.FORWARD, compact_land.RIGHT, compact_land.BACKWARD, compact_land.LEFT)
+QUARTERS = np.arange(4, dtype=np.float32) * np.float32(np.pi / 2)  # to the right of the heading, in the same order
 ASIDE = 0.2  # metres off the middle of a cell at which a body goes back there first
 
 
@@ -20,30 +23,33 @@ def step(direction: Int[Array, ""], heading: Int[Array, ""]) -> Int[Array, ""]:
     return jnp.asarray(WAYS, jnp.int32).at[(direction - heading) % 4].get(mode="clip")
 
 
-def steer(place: Pose, to: Float[Array, "2"]) -> Int[Array, ""]:
-    """The first-person action that goes straight to a place (x, y).
+def steer(place: Pose, to: Float[Array, "2"], walls: Bool[Array, "H W"]) -> Int[Array, ""]:
+    """The first-person action that goes straight to a place (x, y), sliding along walls that are in its way.
 
     One of the four ways of walking is never more than 45 degrees off. Where walking zigzag would take longer than turning first, it
-    turns, while going forward if forward is the way.
+    turns, while going forward if forward is the way; otherwise it walks whichever way brings it nearest.
     """
     right, down = to[0] - place.x, to[1] - place.y
     metres = jnp.hypot(right, down)
     relative = jnp.arctan2(right, -down) - place.heading
-    way = jnp.rint(relative / (jnp.pi / 2)).astype(jnp.int32)
-    off = relative - way.astype(jnp.float32) * (jnp.pi / 2)
-    detour = metres * (jnp.cos(off) + jnp.abs(jnp.sin(off)) - 1.0) / STRIDE  # in actions, as is the turn
-    turns = (jnp.abs(off) > SWING / 2) & (detour > jnp.abs(off) / SWING)
-    ahead = way % 4 == 0
-    turn = jnp.where(off > 0, jnp.where(ahead, CURVE_RIGHT, LOOK_RIGHT), jnp.where(ahead, CURVE_LEFT, LOOK_LEFT))
-    return jnp.where(turns, turn, jnp.asarray(WAYS, jnp.int32).at[way % 4].get(mode="clip")).astype(jnp.int32)
+    off = (relative - QUARTERS + jnp.pi) % (2 * jnp.pi) - jnp.pi  # of each way of walking
+    straight = jnp.argmin(jnp.abs(off))
+    askew = off[straight]
+    detour = metres * (jnp.cos(askew) + jnp.abs(jnp.sin(askew)) - 1.0) / STRIDE  # in actions, as is the turn
+    turns = (jnp.abs(askew) > SWING / 2) & (detour > jnp.abs(askew) / SWING)
+    ahead = straight == 0
+    turn = jnp.where(askew > 0, jnp.where(ahead, CURVE_RIGHT, LOOK_RIGHT), jnp.where(ahead, CURVE_LEFT, LOOK_LEFT))
+    after = jax.vmap(lambda way: led(place, way, walls))(jnp.asarray(WAYS, jnp.int32))
+    nearest = jnp.argmin(jnp.hypot(to[0] - after[:, 0], to[1] - after[:, 1]))
+    return jnp.where(turns, turn, jnp.asarray(WAYS, jnp.int32).at[nearest].get(mode="clip")).astype(jnp.int32)
 
 
-def meant(place: Pose, action: Int[Array, ""]) -> Float[Array, "2"]:
-    """Where a first-person action leads (x, y) if nothing stands there, up to the curve."""
-    ahead, aside, turn = jnp.asarray(CONTROLS).at[action].get(mode="clip")
-    heading = place.heading + SWING * turn / 2
-    east, south = jnp.sin(heading), -jnp.cos(heading)
-    return jnp.stack([place.x, place.y]) + STRIDE * jnp.stack([ahead * east - aside * south, ahead * south + aside * east])
+def led(place: Pose, action: Int[Array, ""], walls: Bool[Array, "H W"]) -> Float[Array, "2"]:
+    """Where a first-person action leads (x, y) among these walls."""
+    cells = walls.astype(jnp.uint8)
+    for _ in range(clock.ACTION_REPEAT):
+        place = walker.moved(cells, place, action)
+    return jnp.stack([place.x, place.y])
 
 
 def embodied(action: Int[Array, ""], heading: Int[Array, ""], gaze: Float[Array, "3"]) -> Int[Array, ""]:
