@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import unseen
+from unseen.commands.past import past_section
 from unseen.commands.progress import progress
 from unseen.reports.blocks import Code, Section, Table, Text
 from unseen.reports.page import Page, write
@@ -33,7 +34,7 @@ def quickstart(directory: str | os.PathLike[str], *, env_steps: int = 120_000, s
     folder = Path(directory)
     page = Page(
         "unseen: what the agent cannot see",
-        [_privileged_signals(folder, env_steps, seeds), _worth_telling(), _not_done()],
+        [_privileged_signals(folder, env_steps, seeds), _worth_telling(), past_section(), _not_done()],
         "Decisions under partial information. Every figure on this page was computed just now, on this machine.",
     )
     return write(page, folder / "report.html")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+
 from unseen.environments.contract import Params
 from unseen.errors import unknown
 
@@ -38,7 +40,8 @@ ONE_SCALE: Mapping[str, tuple[Cell, ...]] = {
 
 def mixtures(names: Mapping[str, tuple[Cell, ...]], build: Callable[[bool, str], Params]) -> Mapping[str, tuple[tuple[float, Params], ...]]:
     """The levels of an environment: for each name the weighted `build(holdout, scale)`."""
-    return {level: tuple((weight, build(holdout, scale)) for weight, holdout, scale in cells) for level, cells in names.items()}
+    with jax.ensure_compile_time_eval():  # numbers, even where a traced function is the first to ask
+        return {level: tuple((weight, build(holdout, scale)) for weight, holdout, scale in cells) for level, cells in names.items()}
 
 
 def require_level(environment: str, names: Mapping[str, Any], level: str) -> None:

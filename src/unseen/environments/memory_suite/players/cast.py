@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unseen.environments.memory_suite import screen
-from unseen.environments.memory_suite.players import screens
+from unseen.environments.memory_suite.players import chambers, ordering, screens
 from unseen.environments.memory_suite.players.player import Player, Uniform
 from unseen.environments.memory_suite.screen import ScreenTask
 from unseen.environments.memory_suite.suite import TASKS
@@ -44,4 +44,21 @@ def _minds(task: ScreenTask) -> tuple[screens.Mind, screens.Mind]:
             return screens.Constant(), screens.FindsAgain(len(task.features) // 5)
 
 
-_OTHERS = {"screen": _screens}
+def _chambers(environment: Any) -> Mapping[str, Player]:
+    return {
+        "memoryless": chambers.NearestBlock(environment),
+        "perfect_memory": chambers.Spotter(environment),
+        "oracle": chambers.SpotOracle(environment),
+    }
+
+
+def _ordering(environment: Any) -> Mapping[str, Player]:
+    return {
+        "memoryless": ordering.OrderingPlayer(environment, ordering.AlwaysLeft()),
+        "lit_counter": ordering.OrderingPlayer(environment, ordering.LitCounter()),
+        "perfect_memory": ordering.OrderingPlayer(environment, ordering.FollowsLinks()),
+        "oracle": ordering.OrderingOracle(environment),
+    }
+
+
+_OTHERS = {"screen": _screens, "chambers": _chambers, "ordering": _ordering}

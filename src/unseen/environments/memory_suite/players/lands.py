@@ -11,16 +11,12 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from unseen.environments.memory_suite import compact_land, land_view, walker
 from unseen.environments.memory_suite.land import HEADINGS, REACH, SIZE, LandParams
-from unseen.environments.memory_suite.players import chart, routes, walking
+from unseen.environments.memory_suite.players import chart, routes, travel, walking
 from unseen.environments.memory_suite.players.chart import COLUMNS, ROWS, Chart, Map
 from unseen.environments.memory_suite.players.player import Reads, Seen, place_of
 from unseen.environments.memory_suite.walker import Pose, on_grid
 
-LOOKAHEAD = 8  # cells of its way that a body looks along for one that it can go straight to
-FARTHEST = 16.0  # metres to a goal that it can go straight to
-MARGIN = 0.27  # metres a body wants on all sides, a little more than its radius
 NOTICED = 0.02  # metres
-SURE = 5  # possible cells from which on the goal counts as found, and the nearest of them is gone to straight where that is possible
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,9 @@ class Explorer:
         directions = jnp.arange(4, dtype=jnp.int32)
         liking = 4 * new + jnp.where(directions == memory.direction, 2, 0) + jnp.where(directions == heading, 1, 0)
         walls = known.solid | ~chart.inside(params)
-        action, direction = _on_the_way(self.environment, place, walls, known.possible, liking)
+        action, direction = travel.towards(
+            _first_person(self.environment), place, walls, known.possible, routes.around(known.possible), liking
+        )
         leads = _meant(self.environment, place, action, walls)
         return known._replace(meant=leads, direction=direction, fresh=jnp.asarray(False)), action
 
@@ -86,37 +84,9 @@ class LandOracle:
 
     def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Any, params: LandParams) -> tuple[tuple[()], Int[Array, ""]]:
         goal = (seen.land.goal[0] == ROWS) & (seen.land.goal[1] == COLUMNS)
-        action, _ = _on_the_way(self.environment, place_of(seen), seen.land.cells > 0, goal, jnp.zeros((4,), jnp.int32))
+        walls, equal = seen.land.cells > 0, jnp.zeros((4,), jnp.int32)
+        action, _ = travel.towards(_first_person(self.environment), place_of(seen), walls, goal, routes.around(goal), equal)
         return memory, action
-
-
-def _on_the_way(environment: Any, place: Pose, walls: Map, goals: Map, liking: Int[Array, "4"]) -> tuple[Int[Array, ""], Int[Array, ""]]:
-    """The action, and the direction of the way, that leads to where one of these goals is within reach; a turn where it is already."""
-    row, column, heading = on_grid(place)
-    length = LOOKAHEAD if _first_person(environment) else 1
-    cells, goes = routes.route(walls, routes.around(goals), row, column, liking, length)
-    step = cells[0] - jnp.stack([row, column])
-    direction = jnp.argmax(jnp.asarray(HEADINGS) @ step).astype(jnp.int32)
-    if _first_person(environment):
-        return walking.steer(place, _waypoint(place, walls, goals, cells, ~goes), walls), direction
-    return jnp.where(goes, walking.step(direction, heading), compact_land.TURN_RIGHT).astype(jnp.int32), direction
-
-
-def _waypoint(place: Pose, walls: Map, goals: Map, cells: Int[Array, "n 2"], there: Bool[Array, ""]) -> Float[Array, "2"]:
-    """The furthest place to which the body can go straight: a goal that is known or in the next cell, or a cell of its way."""
-    here = jnp.stack([place.x, place.y])
-    own = jnp.floor(here) + 0.5
-    middles = cells[:, ::-1].astype(jnp.float32) + 0.5
-    # From the line through the middles of its cell and the next one, the next one is clear.
-    line = jnp.where(middles[0] == own, own, here)
-    middles = jnp.concatenate([line[None], middles])
-    sight = jax.vmap(lambda to: routes.clear(walls, here, to, MARGIN, LOOKAHEAD))(middles)
-    last = jnp.max(jnp.where(sight, jnp.arange(len(middles)), 0))
-    distance = (COLUMNS.astype(jnp.float32) + 0.5 - here[0]) ** 2 + (ROWS.astype(jnp.float32) + 0.5 - here[1]) ** 2
-    nearest = jnp.argmin(jnp.where(goals, distance, jnp.inf))
-    middle = jnp.stack([nearest % SIZE, nearest // SIZE]).astype(jnp.float32) + 0.5
-    straight = there | ((jnp.sum(goals) <= SURE) & routes.clear(walls, here, middle, MARGIN, FARTHEST))
-    return jnp.where(straight, middle, middles[last])
 
 
 def _tries(possible: Map, row: Int[Array, ""], column: Int[Array, ""]) -> Int[Array, "4"]:

@@ -65,6 +65,7 @@ class Tourist:
     """
 
     environment: Any
+    apart: int = 3
     reads: Reads = field(default="observation", init=False)
 
     def begin(self) -> tuple[()]:
@@ -73,7 +74,7 @@ class Tourist:
     def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Seen, params: LandParams) -> tuple[tuple[()], Int[Array, ""]]:
         view = read(seen.words)
         row, column = standing(view, params.side)
-        return memory, _bodily(walking.step(tour(row, column, params), view.heading), seen)
+        return memory, _bodily(walking.step(tour(row, column, params, self.apart), view.heading), seen)
 
 
 def read(words: Int[Array, "32"]) -> View:
@@ -88,13 +89,13 @@ def standing(view: View, side: Int[Array, ""]) -> tuple[Int[Array, ""], Int[Arra
     return jnp.where(north > 0, north, side + 1 - south), jnp.where(west > 0, west, side + 1 - east)
 
 
-def tour(row: Int[Array, ""], column: Int[Array, ""], params: LandParams) -> Int[Array, ""]:
+def tour(row: Int[Array, ""], column: Int[Array, ""], params: LandParams, apart: int) -> Int[Array, ""]:
     """Where the tour goes from a cell: 0 north, 1 east, 2 south, 3 west."""
     rows = params.last_row - params.first_row + 1
-    lanes = 2 * ((rows + 5) // 6)  # an even number, each with a row to both sides, so that the last one ends in the west
+    lanes = 2 * ((rows + 2 * apart - 1) // (2 * apart))  # an even number, so that the last one ends in the west
     index = jnp.arange(8, dtype=jnp.int32)
-    last = params.last_row - 1
-    lane = jnp.minimum(params.first_row + 1 + (last - params.first_row - 1) * index // jnp.maximum(lanes - 1, 1), last)
+    edge = apart // 3
+    lane = params.first_row + edge + (rows - 1 - 2 * edge) * index // jnp.maximum(lanes - 1, 1)
     nearest = jnp.argmin(jnp.where(index < lanes, jnp.abs(lane - row), 99)).astype(jnp.int32)
     above = jnp.sum(jnp.where((index < lanes) & (lane <= row), 1, 0)) - 1  # the lane at or above it, -1 for none
     eastwards, off = nearest % 2 == 0, lane[nearest] - row

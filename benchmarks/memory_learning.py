@@ -1,0 +1,68 @@
+"""A symmetric GRU agent on every compact task of the memory suite: does it learn, and how far from the reference players?
+
+    python benchmarks/memory_learning.py runs/memory     # trains what is missing; stop and start it as you like
+    python benchmarks/memory_page.py                     # the page, with what is finished
+
+PPO with a GRU of 128, the same settings for all tasks, nothing tuned on any of them: a few minutes a task. The curves of a finished task
+and its scores on every level are kept in docs/results/memory, beside its settings, and it is not trained again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import polars as pl
+
+import unseen
+from unseen.environments.memory_suite.suite import TASKS
+from unseen.experiments.toml import to_toml
+
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results" / "memory"
+METRICS = ("return", "length", "steps_per_s")
+
+
+def experiment(task: str, env_steps: int, seeds: int) -> unseen.Experiment:
+    agent = unseen.Agent(memory=unseen.GRU(128), embedding=128, head=(128,))
+    algorithm = unseen.PPO(environments=64, rollout=128, epochs=2, minibatches=4, learning_rate=7e-4, entropy=0.01, discount=0.98)
+    return unseen.Experiment(f"memory/{task}", agent, algorithm, env_steps=env_steps, seeds=seeds)
+
+
+def kept(wanted: unseen.Experiment, task: str) -> bool:
+    """Whether a finished task is on record with these settings."""
+    path = RESULTS / f"{task}.toml"
+    return path.exists() and path.read_text(encoding="utf-8") == to_toml(wanted) and (RESULTS / f"{task}.json").exists()
+
+
+def keep(run: unseen.Run, task: str, episodes: int) -> None:
+    """Curves, settings, and scores of the last policy on every level."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    columns = ("seed", "env_steps", "wall_s", "metric", "value")
+    run.metrics().filter(pl.col("metric").is_in(METRICS)).select(columns).write_parquet(RESULTS / f"{task}.parquet")
+    scores = {}
+    for level in unseen.make(f"memory/{task}").levels:
+        scores[level] = run.evaluate(level=level, episodes=episodes).sort("seed")["return"].to_list()
+    (RESULTS / f"{task}.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    (RESULTS / f"{task}.toml").write_text(to_toml(run.experiment), encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, nargs="?", default=Path("runs/memory"))
+    parser.add_argument("--env-steps", type=int, default=3_000_000)
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--episodes", type=int, default=200, help="of each level and seed, for the scores")
+    parser.add_argument("--only", default="", help="part of a task's name")
+    options = parser.parse_args()
+    for task in TASKS:
+        wanted = experiment(task, options.env_steps, options.seeds)
+        if options.only not in task or kept(wanted, task):
+            continue
+        run = unseen.train(wanted, options.root / task, save_every_s=60.0)
+        keep(run, task, options.episodes)
+        print(task, (RESULTS / f"{task}.json").read_text(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
