@@ -172,7 +172,7 @@ def scale_words(params: Any) -> str:
 HEAD = """# The memory suite: gallery and levels
 
 Thirteen tasks after Fortunato et al. 2019, each in two embodiments of the same logic: `memory/TASK`, turn-based and categorical, for
-fast science on a CPU; `memory-fp/TASK`, in first person, RGB pictures of 96 by 72 pixels (`width=64, height=64` for the smaller option). The
+fast science on a CPU; `memory-fp/TASK`, in first person, RGB pictures of 96 by 72 pixels (`width=64, height=64` for smaller ones). The
 same draw gives the same trials in both. What comes from the released levels, and what is proposed here because it was never
 published, is told task by task in [methods and papers](paper_index.md#the-memory-suite).
 

@@ -1,10 +1,11 @@
 """Random-action steps per second of the memory suite, all thirteen tasks in both embodiments, every frame consumed.
 
 Fresh random actions at every step. Every entry of every observation (every byte of every picture) and every reward is added to running
-totals of its own, entry by entry, which are returned: a sum over a picture would take ten times as long as painting it. Episodes that end begin anew from a pool of 4,096 levels made beforehand, as in training; its entries are
-used at most 8 times and redrawn outside the timed part, which is shorter than the pool's first round; what counts as seen there is the
-new episode's first observation, as in training. Copies are split
-over one host device per core. A first-person step is one picture, that is four frames of the task's clock; the rate counts pictures.
+totals of its own, entry by entry, which are returned: a sum over a picture would take ten times as long as painting it. Episodes that
+end begin anew from a pool of 4,096 levels made beforehand, as in training; its entries are used at most 8 times and redrawn outside the
+timed part, which is shorter than the pool's first round; what counts as seen there is the new episode's first observation, as in
+training. Copies are split over one host device per core. A first-person step is one picture, that is four frames of the task's clock;
+the rate counts pictures.
 The peer is memory-maze's 9x9 maze (64 by 64 pixels) rendered in software, in an environment of its own: `--peer PYTHON`.
 """
 

@@ -1,4 +1,4 @@
-"""Reference players of spot the difference: who remembers the blocks of room 1, who knows the answer, who only sees room 2."""
+"""Reference players of spot the difference: who looks, remembers and compares, who knows, and who touches what is nearest."""
 
 from __future__ import annotations
 
@@ -8,173 +8,131 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
-from unseen.environments.contract import Params
-from unseen.environments.memory_suite import chambers, chambers_view, clock, colours, compact_chambers
-from unseen.environments.memory_suite.chambers import COLUMNS, FAR_DOOR, NEAR_DOOR, ROWS, WALLS, Start
-from unseen.environments.memory_suite.compact_chambers import ASIDE
+from unseen.environments.memory_suite import chambers, chambers_view, clock, compact_chambers
+from unseen.environments.memory_suite.chambers import AWAY, COLUMNS, FAR_DOOR, NEAR_DOOR, PERIOD_FRAMES, ROWS, SpotTask
+from unseen.environments.memory_suite.compact_chambers import ASIDE, BACKWARD, FORWARD, LEFT, RIGHT, TURN_LEFT, TURN_RIGHT
 from unseen.environments.memory_suite.land import HEADINGS
-from unseen.environments.memory_suite.players import routes, walking
+from unseen.environments.memory_suite.players import travel, walking
 from unseen.environments.memory_suite.players.player import Reads, Seen, place_of
 from unseen.environments.memory_suite.walker import Pose, on_grid
 
-# In either door all blocks of the room are in view, but for one corner of where the nearest ones move.
-FIRST_LOOKOUT, SECOND_LOOKOUT = Start(4, NEAR_DOOR, 3), Start(4, FAR_DOOR, 1)
-STEADY = 0.6 * walking.SWING  # radians off a heading that count as facing it
-LOST = 3  # steps after which a moving block is no longer looked for where it was last seen
-LOOKAHEAD = 8  # cells of its way that a body looks along for one that it can go straight to
-FARTHEST = 20.0  # metres to a place that it can go straight to
-MARGIN = 0.27  # metres a body wants on all sides; with half a block's cell more than what it is touched at
+NORTH, EAST, WEST = 0, 1, 3
+UNKNOWN = -9
+DOORWAY, BEFORE_DOOR, BEYOND_DOOR = (4, NEAR_DOOR), (4, FAR_DOOR - 1), (4, FAR_DOOR)  # where it looks, waits, and looks again
+ROW, COLUMN = np.meshgrid(np.arange(ROWS, dtype=np.int32), np.arange(COLUMNS, dtype=np.int32), indexing="ij")
 
 
-class Blocks(NamedTuple):
-    """Blocks in view, by number in the list of words; row and column are the room's, colour is 1 + a number of its amounts."""
-
-    there: Bool[Array, "N"]
-    row: Int[Array, "N"]
-    column: Int[Array, "N"]
-    colour: Int[Array, "N"]
-
-
-class Trial(NamedTuple):
-    """What is remembered of a trial; S spots, P moments of a period (one where blocks stand still).
+class Remembered(NamedTuple):
+    """What is remembered of a trial; N blocks, P moments of a moving block's period.
 
     Attributes:
-        first: what was seen at each spot of room 1, 0 for nothing: 1 + a number of the colour, or of where around its spot it was.
-        differing, alike: how often the mirrored spot of room 2 was seen with something else and with the same.
-        last: row and column in which the block of each spot was last seen in room 2; before, the spot's.
-        unseen: steps since.
-        watched: steps at the lookout of room 1.
-        steps: since the trial began.
-        x: of its own place at the last step, metres.
+        ticks: steps since the trial began.
+        watched: how often it has looked around room 1.
+        colours: of each block in room 1, 0 while not seen.
+        moves: by moment how far each block was from its spot in room 1 (rows, columns), `UNKNOWN` while not seen.
+        found: cell of each block in room 2 where it was last seen, `UNKNOWN` before.
+        altered: the block that is not as it was, -1 while none is known.
+        column: where the agent was.
     """
 
-    first: Int[Array, "P S"]
-    differing: Int[Array, "S"]
-    alike: Int[Array, "S"]
-    last: Int[Array, "S 2"]
-    unseen: Int[Array, "S"]
+    ticks: Int[Array, ""]
     watched: Int[Array, ""]
-    steps: Int[Array, ""]
-    x: Float[Array, ""]
+    colours: Int[Array, "N 3"]
+    moves: Int[Array, "P N 2"]
+    found: Int[Array, "N 2"]
+    altered: Int[Array, ""]
+    column: Int[Array, ""]
 
 
 @dataclass(frozen=True)
-class Spotter:
-    """Looks at room 1 until it has seen every block, moving ones for a whole period, and touches what differs in room 2.
+class Comparer:
+    """Looks at all blocks of room 1 from the corridor's entrance, in the passive task from where it starts, passes the corridor, looks
+    at all blocks of room 2 from its entrance, and touches the one that has another colour, or that is elsewhere at the same moment
+    of its period.
 
-    It is told where it is. It remembers what was at every spot, and, of moving blocks, when in their period.
+    It is told where it is, which the known start and its own moves tell as well, and knows the rooms.
+
+    Args:
+        watches: steps for which moving blocks are watched in room 1.
     """
 
     environment: Any
+    watches: int
     reads: Reads = field(default="place", init=False)
 
     @property
     def period(self) -> int:
-        """Moments at which something is remembered."""
-        frames = clock.ACTION_REPEAT if _first_person(self.environment) else clock.COMPACT_FRAMES
-        return chambers.PERIOD_FRAMES // frames if self.environment.task.moving else 1
+        """Steps after which moving blocks are where they were."""
+        return PERIOD_FRAMES // (clock.ACTION_REPEAT if _first_person(self.environment) else clock.COMPACT_FRAMES)
 
-    def begin(self) -> Trial:
-        spots = len(self.environment.task.spots)
-        none, zero = jnp.zeros((spots,), jnp.int32), jnp.zeros((), jnp.int32)
-        first = jnp.zeros((self.period, spots), jnp.int8)
-        return Trial(first, none, none, jnp.asarray(_mirrored(self.environment.task)), none, zero, zero, jnp.zeros(()))
+    def begin(self) -> Remembered:
+        zero, most = jnp.zeros((), jnp.int32), self.environment.task.most
+        moves = jnp.full((self.period, most, 2), UNKNOWN, jnp.int32)
+        return Remembered(zero, zero, jnp.zeros((most, 3), jnp.int32), moves, jnp.full((most, 2), UNKNOWN, jnp.int32), zero - 1, zero)
 
-    def act(self, key: PRNGKeyArray, memory: Trial, seen: Seen, params: Params = ()) -> tuple[Trial, Int[Array, ""]]:
-        place = _given(seen.place)
+    def act(self, key: PRNGKeyArray, memory: Remembered, seen: Seen, params: Any = ()) -> tuple[Remembered, Int[Array, ""]]:
+        place = _placed(seen)
         row, column, heading = on_grid(place)
-        again = (memory.x > FAR_DOOR) & (place.x < NEAR_DOOR + 1)  # nothing but a new trial leads back
+        again = (column <= NEAR_DOOR) & (memory.column > NEAR_DOOR)
         memory = jax.tree.map(lambda new, old: jnp.where(again, new, old), self.begin(), memory)
-        lookout = chambers.FACING if self.environment.task.start == chambers.FACING else FIRST_LOOKOUT
-        watches = (row == lookout.row) & (column == lookout.column) & (jnp.abs(_off(place, lookout.heading)) < 2 * STEADY)
-        memory = self._seen(memory, blocks_in(seen.words, row, column), (row, column, heading))
-        memory = memory._replace(watched=memory.watched + watches.astype(jnp.int32), steps=memory.steps + 1, x=place.x)
+        visible, cells, colours = blocks_of(seen.words, row, column)
+        memory = self._compared(memory, visible, cells, colours, column, heading)
+        after = memory._replace(ticks=memory.ticks + 1, column=column)
+        return after, self._action(memory, place, visible)
 
-        known, target = self._odd(memory)
-        done = (memory.watched >= self.period) | (column > NEAR_DOOR)
-        after = [jnp.where(done, second, first) for first, second in zip(lookout, SECOND_LOOKOUT, strict=True)]
-        looks = stood(self.environment, place, *after)
-        return memory, jnp.where(known & (column >= FAR_DOOR), self._chased(memory, target, place), looks)
-
-    def _seen(self, memory: Trial, blocks: Blocks, pose: tuple[Array, Array, Array]) -> Trial:
-        """The memory after blocks were seen from a pose."""
-        task, second = self.environment.task, pose[1] >= FAR_DOOR
-        mirrored = jnp.asarray(_mirrored(task))
-        spots = jnp.where(second, mirrored, jnp.asarray(task.spots, jnp.int32))
-        down, right = (at[:, None] - spots[None, :, k] for k, at in enumerate((blocks.row, blocks.column)))
-        reach = 1 if task.moving else 0
-        mine = blocks.there[:, None] & (jnp.abs(down) <= reach) & (jnp.abs(right) <= reach)
-        kinds = jnp.max(jnp.where(mine, _number(down, right) if task.moving else blocks.colour[:, None], 0), axis=0)
-        cells = jnp.max(jnp.where(mine[..., None], jnp.stack([blocks.row, blocks.column], axis=-1)[:, None], 0), axis=0)
-
-        moment = memory.steps % self.period
-        before = memory.first.at[moment].get(mode="clip").astype(jnp.int32)
-        before = jnp.where(~second & (kinds > 0), kinds, before)
-        first = memory.first.at[moment].set(before.astype(jnp.int8))
-        # A moving block that is not seen from a lookout is in the corner out of view.
-        at_lookout = jnp.all(jnp.stack(pose) == jnp.asarray(SECOND_LOOKOUT))
-        before = jnp.where(before == 0, jnp.asarray(_hidden(task, 1)), before)
-        now = jnp.where((kinds == 0) & at_lookout, jnp.asarray(_hidden(task, -1)), kinds)
-        compared = second & jnp.any(first > 0, axis=0) & (now > 0)
+    def _compared(
+        self, memory: Remembered, visible: Bool[Array, "N"], cells: Int[Array, "N 2"], colours: Int[Array, "N 3"], column: Array, heading: Array
+    ) -> Remembered:
+        """Room 1 written down, room 2 compared with it."""
+        task, first, second = self.environment.task, visible & (column <= NEAR_DOOR), visible & (column >= FAR_DOOR)
+        looks_back = (heading == WEST) & (column == NEAR_DOOR) if task.start == AWAY else column <= NEAR_DOOR
+        watched = memory.watched + looks_back.astype(jnp.int32)
+        moment = memory.ticks % self.period
+        before, moves = memory.moves.at[moment].get(mode="clip"), offsets(task, cells)
+        known = jnp.all(memory.colours > 0, axis=-1) & jnp.all(colours > 0, axis=-1)
+        differs = jnp.any(before != moves, axis=-1) & (before[:, 0] != UNKNOWN) if task.moving else jnp.any(memory.colours != colours, axis=-1)
+        differs = differs & known & second
+        altered = jnp.where((memory.altered < 0) & jnp.any(differs), jnp.argmax(differs).astype(jnp.int32), memory.altered)
         return memory._replace(
-            first=first,
-            differing=memory.differing + (compared & (now != before)).astype(jnp.int32),
-            alike=memory.alike + (compared & (now == before)).astype(jnp.int32),
-            last=jnp.where((second & (kinds > 0))[:, None], cells, memory.last),
-            unseen=jnp.where(kinds > 0, 0, memory.unseen + 1),
+            watched=watched,
+            colours=jnp.where(first[:, None], colours, memory.colours),
+            moves=memory.moves.at[moment].set(jnp.where(first[:, None], moves, before)),
+            found=jnp.where(second[:, None], cells, memory.found),
+            altered=altered,
         )
 
-    def _odd(self, memory: Trial) -> tuple[Bool[Array, ""], Int[Array, ""]]:
-        """Whether it is known which spot's block differs, and which: one seen to, or the only one not seen to be the same."""
-        suspects = jnp.any(memory.first > 0, axis=0) & (memory.alike < self.period)
-        differs = jnp.any(memory.differing > 0)
-        target = jnp.where(differs, jnp.argmax(memory.differing), jnp.argmax(suspects)).astype(jnp.int32)
-        return differs | (jnp.sum(suspects) == 1), target
+    def _action(self, memory: Remembered, place: Pose, visible: Bool[Array, "N"]) -> Int[Array, ""]:
+        task, first_person = self.environment.task, _first_person(self.environment)
+        row, column, heading = on_grid(place)
+        watches = memory.watched < (self.watches if task.moving else 1)
+        back = jnp.asarray(task.start == AWAY)
+        index = jnp.arange(task.most)
+        altered = memory.found.at[jnp.maximum(memory.altered, 0)].get(mode="clip")
+        others = jnp.where((index == memory.altered)[:, None], UNKNOWN, memory.found)
+        walls = jnp.asarray(chambers.WALLS) | jnp.any(_near(spots_of(task, others) if task.moving else others, 1 if task.moving else 0), axis=0)
+        walls = walls & ~_near(jnp.stack([row, column]), 0)
+        decided = (memory.altered >= 0) & (column >= FAR_DOOR)
 
-    def _chased(self, memory: Trial, target: Int[Array, ""], place: Pose) -> Int[Array, ""]:
-        """The action that leads to the target's block, around all others."""
-        task, spots = self.environment.task, jnp.asarray(_mirrored(self.environment.task))
-        others = jnp.any(memory.first > 0, axis=0) & (jnp.arange(len(spots)) != target)
-        spot = spots.at[target].get(mode="clip")
-        lost = memory.unseen.at[target].get(mode="clip") > LOST
-        cell = jnp.where(lost, spot, memory.last.at[target].get(mode="clip"))
-        scale = chambers_view.REACH / compact_chambers.REACH if _first_person(self.environment) else 1.0
-        at = spot.astype(jnp.float32) + scale * (cell - spot).astype(jnp.float32) + 0.5
-        walls = WALLS | around(spots, others, 1 if task.moving else 0)
-        row, column, _ = on_grid(place)
-        searches = jnp.asarray(task.moving) & lost & (row == spot[0]) & (column == spot[1])
-        return jnp.where(searches, walking.LOOK_RIGHT, gone(self.environment, place, at[::-1], walls)).astype(jnp.int32)
-
-
-@dataclass(frozen=True)
-class NearestBlock:
-    """Without memory: passes room 1 and touches the nearest of the blocks that it sees in room 2, which is the altered one by chance."""
-
-    environment: Any
-    reads: Reads = field(default="place", init=False)
-
-    def begin(self) -> tuple[()]:
-        return ()
-
-    def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Seen, params: Params = ()) -> tuple[tuple[()], Int[Array, ""]]:
-        place = _given(seen.place)
-        row, column, _ = on_grid(place)
-        blocks = blocks_in(seen.words, row, column)
-        distance = jnp.where(blocks.there, jnp.abs(blocks.row - row) + jnp.abs(blocks.column - column), ROWS + COLUMNS)
-        nearest = jnp.argmin(distance)
-        cells = jnp.stack([blocks.row, blocks.column], axis=-1)
-        walls = WALLS | around(cells, blocks.there & (jnp.arange(len(cells)) != nearest), 0)
-        to = cells.at[nearest].get(mode="clip")[::-1].astype(jnp.float32) + 0.5
-        touches = (column >= FAR_DOOR) & jnp.any(blocks.there)
-        onward = stood(self.environment, place, *(jnp.asarray(part, jnp.int32) for part in SECOND_LOOKOUT))
-        return memory, jnp.where(touches, gone(self.environment, place, to, walls), onward)
+        looking = (column <= NEAR_DOOR) & watches & ((column == NEAR_DOOR) | ~back)  # where it can look at room 1
+        going_to_look = (column <= NEAR_DOOR) & watches & back
+        at_door, in_second = (column == FAR_DOOR - 1), column >= FAR_DOOR
+        stands = looking | (at_door & (heading != EAST)) | (in_second & ~decided)
+        target = jnp.where(decided, altered, jnp.asarray(BEYOND_DOOR))
+        target = jnp.where(column < FAR_DOOR - 1, jnp.asarray(BEFORE_DOOR), target)
+        target = jnp.where(going_to_look, jnp.asarray(DOORWAY), target)
+        there = _near(target, 0)
+        go, _ = travel.towards(first_person, place, walls, there, there, jnp.zeros((4,), jnp.int32))
+        stand = _watch(first_person, place, jnp.where((column <= NEAR_DOOR) & back, WEST, EAST))
+        lost = decided & ~visible.at[jnp.maximum(memory.altered, 0)].get(mode="clip") & jnp.asarray(task.moving)
+        turn = walking.LOOK_RIGHT if first_person else TURN_RIGHT
+        return jnp.where(stands, stand, jnp.where(lost, turn, go)).astype(jnp.int32)
 
 
 @dataclass(frozen=True)
-class SpotOracle:
-    """Knows the altered block and where it is, and takes the shortest way to it."""
+class ChamberOracle:
+    """Knows which block is altered, and goes straight to it."""
 
     environment: Any
     reads: Reads = field(default="state", init=False)
@@ -182,103 +140,92 @@ class SpotOracle:
     def begin(self) -> tuple[()]:
         return ()
 
-    def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Any, params: Params = ()) -> tuple[tuple[()], Int[Array, ""]]:
-        task, blocks, progress = self.environment.task, seen.blocks, seen.progress
-        reach = chambers_view.REACH if _first_person(self.environment) else compact_chambers.REACH
-        there = chambers.seen(task, blocks, progress, jnp.asarray(True), reach)
-        altered, count = (chambers.of_trial(part, progress) for part in (blocks.altered, blocks.count))
-        index = jnp.arange(task.most)
-        spots = jnp.stack([chambers.of_trial(blocks.row, progress), COLUMNS - 1 - chambers.of_trial(blocks.column, progress)], axis=-1)
-        walls = WALLS | around(spots, (index < count) & (index != altered), 1 if task.moving else 0)
-        at = jnp.stack([there.column, there.row], axis=-1).at[altered].get(mode="clip")
-        at = (at if _first_person(self.environment) else jnp.rint(at)) + 0.5
-        return memory, gone(self.environment, place_of(seen), at, walls)
+    def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Any, params: Any = ()) -> tuple[tuple[()], Int[Array, ""]]:
+        task, first_person = self.environment.task, _first_person(self.environment)
+        place = place_of(seen)
+        row, column, _ = on_grid(place)
+        reach = chambers_view.REACH if first_person else compact_chambers.REACH
+        there = chambers.seen(task, seen.blocks, seen.progress, jnp.asarray(True), reach)
+        cells = jnp.where(there.present[:, None], jnp.rint(jnp.stack([there.row, there.column], axis=-1)).astype(jnp.int32), UNKNOWN)
+        altered = chambers.of_trial(seen.blocks.altered, seen.progress)
+        others = jnp.where((jnp.arange(task.most) == altered)[:, None], UNKNOWN, cells)
+        walls = (jnp.asarray(chambers.WALLS) | jnp.any(_near(others, 0), axis=0)) & ~_near(jnp.stack([row, column]), 0)
+        target = _near(jnp.where(column < FAR_DOOR, jnp.asarray(BEYOND_DOOR), cells.at[altered].get(mode="clip")), 0)
+        action, _ = travel.towards(first_person, place, walls, target, target, jnp.zeros((4,), jnp.int32))
+        return memory, action
 
 
-def blocks_in(words: Int[Array, "n"], row: Int[Array, ""], column: Int[Array, ""]) -> Blocks:
-    """The blocks that an observation tells of.
+@dataclass(frozen=True)
+class Toucher:
+    """Without memory: faces east, goes on through room 1 and the corridor, and touches the nearest of the blocks it sees in room 2.
 
-    Args:
-        words: of the compact embodiment.
-        row, column: where it was made.
+    What it sees tells it where it is: in the corridor the walls to both sides are close, in room 1 a door is ahead.
     """
-    heading, listed = words[0], words[7:].reshape(-1, 5)
-    front, side = (jnp.asarray(HEADINGS).at[(heading + turn) % 4].get(mode="clip") for turn in (0, 1))
-    ahead, aside = listed[:, 0], listed[:, 1] - 1 - ASIDE
-    rows, columns = (at + ahead * front[k] + aside * side[k] for k, at in enumerate((row, column)))
-    base = colours.STEPS + 1
-    return Blocks(ahead > 0, rows, columns, (listed[:, 2] * base + listed[:, 3]) * base + listed[:, 4])
+
+    environment: Any
+    reads: Reads = field(default="observation", init=False)
+
+    def begin(self) -> tuple[()]:
+        return ()
+
+    def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Seen, params: Any = ()) -> tuple[tuple[()], Int[Array, ""]]:
+        words = seen.words
+        heading, (ahead, left, right), door_ahead = words[0], words[1:7:2], words[2] == 1
+        listed = words[7:].reshape(-1, 5)
+        up, aside = listed[:, 0], listed[:, 1] - 1 - ASIDE
+        nearest = jnp.argmin(jnp.where(up > 0, up + jnp.abs(aside), 99))
+        up, aside = up[nearest], aside[nearest]
+        touch = jnp.where(aside == 0, FORWARD, jnp.where(aside > 0, RIGHT, LEFT))
+        search = jnp.where(jax.random.bernoulli(key) & (ahead > 1), FORWARD, BACKWARD)  # moving blocks can be out of view
+        in_second = (left + right > 3) & ~door_ahead
+        action = jnp.where(in_second, jnp.where(up > 0, touch, search), FORWARD)
+        action = jnp.where(heading == EAST, action, TURN_LEFT).astype(jnp.int32)
+        return memory, action if seen.gaze is None else walking.embodied(action, heading, seen.gaze)
 
 
-def around(cells: Int[Array, "n 2"], which: Bool[Array, "n"], reach: int) -> Bool[Array, "9 21"]:
-    """These of some cells (row, column), and all that are no further from one."""
-    rows, columns = (np.arange(size, dtype=np.int32) for size in (ROWS, COLUMNS))
-    near = [jnp.abs(at[None] - cells[:, k, None]) <= reach for k, at in enumerate((rows, columns))]
-    return jnp.any(which[:, None, None] & near[0][:, :, None] & near[1][:, None, :], axis=0)
+def blocks_of(words: Int[Array, "n"], row: Array, column: Array) -> tuple[Bool[Array, "N"], Int[Array, "N 2"], Int[Array, "N 3"]]:
+    """Which blocks are seen, their cells (row, column) and their amounts of red, green and blue, counted from 1."""
+    listed = words[7:].reshape(-1, 5)
+    ahead, aside = listed[:, :1], listed[:, 1:2] - 1 - ASIDE
+    front, right = (jnp.asarray(HEADINGS).at[(words[0] + turn) % 4].get(mode="clip")[None] for turn in (0, 1))
+    return listed[:, 0] > 0, jnp.stack([row, column])[None] + ahead * front + aside * right, listed[:, 2:]
 
 
-def stood(environment: Any, place: Pose, row: Int[Array, ""], column: Int[Array, ""], heading: Int[Array, ""]) -> Int[Array, ""]:
-    """The action that leads to a lookout and stays there, looking one way; in the corridor there is time to turn first."""
-    own_row, own_column, own_heading = on_grid(place)
-    there = (own_row == row) & (own_column == column)
-    waits = (place.x >= NEAR_DOOR + 1 + chambers_view.PAST_DOOR) & (place.x < FAR_DOOR)
-    off = _off(place, heading)
-    turn = jnp.where(off > 0, walking.LOOK_RIGHT, walking.LOOK_LEFT)
-    # Nothing does nothing: in a door's northern cell the wall to the north holds up, in first person it looks to and fro.
-    idle = walking.LOOK_LEFT if _first_person(environment) else walking.step(jnp.zeros((), jnp.int32), own_heading)
-    to = jnp.stack([column, row]).astype(jnp.float32) + 0.5
-    walk = jnp.where(there, idle, gone(environment, place, to, jnp.asarray(WALLS)))
-    return jnp.where((there | waits) & (jnp.abs(off) > STEADY), turn, walk).astype(jnp.int32)
+def spots_of(task: SpotTask, cells: Int[Array, "N 2"]) -> Int[Array, "N 2"]:
+    """The spot, in either room, that is nearest to each cell."""
+    first = np.asarray(task.spots, np.int32)
+    spots = jnp.asarray(np.concatenate([first, first * (1, -1) + (0, COLUMNS - 1)]).astype(np.int32))
+    apart = jnp.max(jnp.abs(cells[:, None] - spots[None]), axis=-1)
+    nearest = spots.at[jnp.argmin(apart, axis=-1)].get(mode="clip")
+    return jnp.where(cells == UNKNOWN, UNKNOWN, nearest)
 
 
-def gone(environment: Any, place: Pose, to: Float[Array, "2"], walls: Bool[Array, "9 21"]) -> Int[Array, ""]:
-    """The action that leads to a place (x, y), as if doors were open; a turn in the compact embodiment where it is there."""
-    row, column, heading = on_grid(place)
-    walls = walls & ~around(jnp.stack([row, column])[None], jnp.ones((1,), bool), 0)
-    goal = around(jnp.floor(to[::-1]).astype(jnp.int32)[None], jnp.ones((1,), bool), 0)
-    first_person = _first_person(environment)
-    east_first = jnp.asarray([0, 1, 0, 0], jnp.int32)
-    cells, goes = routes.route(walls, goal, row, column, east_first, LOOKAHEAD if first_person else 1)
+def offsets(task: SpotTask, cells: Int[Array, "N 2"]) -> Int[Array, "N 2"]:
+    """How far each block is from its spot."""
+    return cells - spots_of(task, cells)
+
+
+def _near(cells: Int[Array, "*n 2"], steps: int) -> Bool[Array, "*n 9 21"]:
+    """The cells of the map within so many rows and columns of each of these."""
+    down, right = (cells[..., k][..., None, None] for k in range(2))
+    rows, columns = (grid.reshape((1,) * (cells.ndim - 1) + grid.shape) for grid in (ROW, COLUMN))
+    return (jnp.abs(rows - down) <= steps) & (jnp.abs(columns - right) <= steps)
+
+
+def _watch(first_person: bool, place: Pose, towards: Int[Array, ""]) -> Int[Array, ""]:
+    """Turns to a direction and stays: in the compact embodiment by walking against the wall to the north, in first person by turning
+    to and fro."""
+    heading = on_grid(place)[2]
     if not first_person:
-        direction = jnp.argmax(jnp.asarray(HEADINGS) @ (cells[0] - jnp.stack([row, column]))).astype(jnp.int32)
-        return jnp.where(goes, walking.step(direction, heading), walking.LOOK_RIGHT).astype(jnp.int32)
-    here = jnp.stack([place.x, place.y])
-    stations = jnp.concatenate([jnp.floor(here)[None] + 0.5, cells[:, ::-1].astype(jnp.float32) + 0.5, to[None]])
-    straight = jax.vmap(lambda station: routes.clear(walls, here, station, MARGIN, FARTHEST))(stations)
-    furthest = jnp.max(jnp.where(straight, jnp.arange(len(stations)), 0))
-    return walking.steer(place, jnp.where(goes, stations[furthest], to), walls)
-
-
-def _off(place: Pose, heading: int | Int[Array, ""]) -> Float[Array, ""]:
-    """Radians to the right that it has to turn to look in one of the four directions."""
-    wanted = jnp.asarray(heading, jnp.int32).astype(jnp.float32) * (np.pi / 2)
-    return (wanted - place.heading + jnp.pi) % (2 * jnp.pi) - jnp.pi
-
-
-def _number(down: Any, right: Any) -> Any:
-    """1 to 9: where around its spot a block is."""
-    return 1 + 3 * (down + 1) + right + 1
-
-
-def _mirrored(task: Any) -> Int[np.ndarray, "S 2"]:
-    """The spots of room 2."""
-    return np.asarray([(row, COLUMNS - 1 - column) for row, column in task.spots], np.int32)
-
-
-def _hidden(task: Any, right: int) -> Int[np.ndarray, "S"]:
-    """Which corner around each spot is out of view from a lookout that is to its right (1) or left (-1), 0 for none."""
-    corners = np.zeros(len(task.spots), np.int32)
-    for k, (row, column) in enumerate(task.spots):
-        down = int(np.sign(row - FIRST_LOOKOUT.row))
-        out_of_view = abs(row + down - FIRST_LOOKOUT.row) > FIRST_LOOKOUT.column - column - 1
-        corners[k] = _number(down, right) if task.moving and out_of_view else 0
-    return corners
+        return jnp.where(heading == towards, walking.step(jnp.asarray(NORTH), heading), TURN_LEFT)
+    off = (towards.astype(jnp.float32) * (jnp.pi / 2) - place.heading + jnp.pi) % (2 * jnp.pi) - jnp.pi
+    return jnp.where(off > 0, walking.LOOK_RIGHT, walking.LOOK_LEFT)
 
 
 def _first_person(environment: Any) -> bool:
     return isinstance(environment, chambers_view.FirstPersonChambers)
 
 
-def _given(value: Any) -> Any:
-    assert value is not None, "a player that reads its place is given it"
-    return value
+def _placed(seen: Seen) -> Pose:
+    assert seen.place is not None, "a player that reads its place is given it"
+    return seen.place

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from unseen.environments.memory_suite import compact_land, land_view, walker
 from unseen.environments.memory_suite.land import HEADINGS, REACH, SIZE, LandParams

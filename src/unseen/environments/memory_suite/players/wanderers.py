@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from unseen.environments.memory_suite import sight
-from unseen.environments.memory_suite.compact_land import BACKWARD, FORWARD, GOAL, LEFT, RIGHT, TURN_LEFT, TURN_RIGHT
+from unseen.environments.memory_suite.compact_land import FORWARD, GOAL, LEFT, RIGHT, TURN_LEFT, TURN_RIGHT
 from unseen.environments.memory_suite.land import LandParams
 from unseen.environments.memory_suite.players import walking
 from unseen.environments.memory_suite.players.player import Reads, Seen
