@@ -13,6 +13,7 @@ from quickly import jit
 
 from unseen.environments import make
 from unseen.environments.memory_suite import chambers, colours
+from unseen.environments.memory_suite.compact_chambers import REACH
 
 TASKS = ("spot-diff", "spot-diff-passive", "spot-diff-multi", "spot-diff-motion")
 LEVELS = {
@@ -97,7 +98,7 @@ class Rooms:
             if self.task.moving:
                 motion = int(self.now("new_motion") if altered else self.now("motion")[k]) + 4 * bool(self.drawn["holdout"])
                 east, south = offsets(motion, self.clock)
-                row, column = round(row + south), round(column + east)
+                row, column = round(row + REACH * south), round(column + REACH * east)
             found.append((k, row, column, int(self.now("new_colour") if altered else self.now("colour")[k])))
         return found
 

@@ -13,8 +13,9 @@ import pytest
 from quickly import jit
 
 from unseen.environments import make
-from unseen.environments.memory_suite import chambers, land, ordering_view, screen, suite
+from unseen.environments.memory_suite import chambers, land, ordering_view, scenery, screen, suite
 from unseen.environments.memory_suite.chambers import COLUMNS, OPEN, PAUSE, ROOM, WAITING
+from unseen.environments.memory_suite.screen_view import FirstPersonScreen
 
 SCREENS = tuple(name for name, (family, _, _) in suite.TASKS.items() if family == "screen")
 LANDS = tuple(name for name, (family, _, _) in suite.TASKS.items() if family == "land")
@@ -22,6 +23,14 @@ CHAMBERS = tuple(name for name, (family, _, _) in suite.TASKS.items() if family 
 ORDERING = "transitive-inference"
 LEVEL = "holdout_interpolate"
 COPIES = 16
+
+
+@pytest.fixture(autouse=True)
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is painted: what is at issue is what is true, not how it looks."""
+    black = jnp.zeros((72, 96, 3), jnp.uint8)
+    monkeypatch.setattr(scenery, "picture", lambda *_: black)
+    monkeypatch.setattr(FirstPersonScreen, "observe", lambda *_: black)
 
 
 def pair(task: str) -> tuple[Any, Any, Any, Any]:
@@ -88,7 +97,7 @@ def test_a_screen_in_first_person_draws_what_the_task_draws_from_its_part_of_the
 # ---- goal navigation ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", LANDS)
+@pytest.mark.parametrize("task", sorted(set(LANDS) - {"invisible-goal-with-buildings"}))  # that one's arenas are the visible goal's
 def test_lands_goals_starts_and_what_is_seen_are_the_same(task: str) -> None:
     compact, view, params, _ = pair(task)
 

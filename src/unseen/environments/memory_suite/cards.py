@@ -192,7 +192,7 @@ def _star(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float) -> None:
     pen.polygon(points, fill=GOLD, outline=INK)
 
 
-def _arrow(pen: ImageDraw.ImageDraw, x: float, y: float, heading: int, size: float) -> None:
+def _arrow(pen: ImageDraw.ImageDraw, x: float, y: float, heading: int, size: int) -> None:
     down, right = (float(v) for v in HEADINGS[heading])
     tip, left, other = (
         (x + size * right, y + size * down),

@@ -21,7 +21,7 @@ STEPS = clock.frames(chambers.SECONDS) // clock.COMPACT_FRAMES
 FORWARD, BACKWARD, LEFT, RIGHT, TURN_LEFT, TURN_RIGHT = range(6)
 AHEAD, ASIDE = 20, 6  # the furthest a block can be ahead and to a side
 BLOCK = (AHEAD + 1, 2 * ASIDE + 2, *(colours.STEPS + 1,) * 3)
-REACH = 1.0  # cells a moving block goes from its spot
+REACH = 0.99  # cells a moving block goes from its spot; not 1, so that half of it is rounded alike in both rooms
 
 
 class ChamberState(NamedTuple):
@@ -125,7 +125,7 @@ class CompactChambers:
             there, np.asarray(solid(state.progress)), bool(state.blocks.holdout), state.row, state.column, state.heading
         )
 
-    def picture(self, observation: Int[Array, "n"], params: Params = ()) -> np.ndarray:
+    def picture(self, observation: Int[Array | np.ndarray, "n"], params: Params = ()) -> np.ndarray:
         """The observation for people."""
         from unseen.environments.memory_suite import cards
 

@@ -130,7 +130,7 @@ class CompactLand:
 
         return cards.land_map(state.land, int(state.row), int(state.column), int(state.heading))
 
-    def picture(self, observation: Int[Array, "32"], params: Params = ()) -> np.ndarray:
+    def picture(self, observation: Int[Array | np.ndarray, "32"], params: Params = ()) -> np.ndarray:
         """The observation for people."""
         from unseen.environments.memory_suite import cards
 

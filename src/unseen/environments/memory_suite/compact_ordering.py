@@ -100,7 +100,7 @@ class CompactOrdering:
     def draw(self, state: OrderState, params: Params = ()) -> np.ndarray:
         return self.picture(self.observe(state), params)
 
-    def picture(self, observation: Int[Array, "10"], params: Params = ()) -> np.ndarray:
+    def picture(self, observation: Int[Array | np.ndarray, "10"], params: Params = ()) -> np.ndarray:
         """The observation for people."""
         from unseen.environments.memory_suite import cards
 

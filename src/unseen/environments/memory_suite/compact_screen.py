@@ -114,7 +114,7 @@ class CompactScreen:
     def draw(self, state: CompactState, params: Params = ()) -> np.ndarray:
         return self.picture(self.observe(state), params)
 
-    def picture(self, observation: Int[Array, "features"], params: Params = ()) -> np.ndarray:
+    def picture(self, observation: Int[Array | np.ndarray, "features"], params: Params = ()) -> np.ndarray:
         """The observation for people: screen, buttons, and the categories in words."""
         from unseen.environments.memory_suite import cards
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unseen.environments.memory_suite import screen
-from unseen.environments.memory_suite.players import chambers, ordering, screens
+from unseen.environments.memory_suite.players import ordering, screens
 from unseen.environments.memory_suite.players.player import Player, Uniform
 from unseen.environments.memory_suite.screen import ScreenTask
 from unseen.environments.memory_suite.suite import TASKS
@@ -44,21 +44,31 @@ def _minds(task: ScreenTask) -> tuple[screens.Mind, screens.Mind]:
             return screens.Constant(), screens.FindsAgain(len(task.features) // 5)
 
 
+def _lands(environment: Any) -> Mapping[str, Player]:
+    empty, first_person = environment.task.name == "invisible-goal-empty-arena", hasattr(environment, "described")
+    # In first person a body is not always exactly in the middle of a lane, so that fewer rows are within its reach.
+    tourist = wanderers.Tourist(environment, apart=2 if first_person else 3)
+    return {
+        "memoryless": tourist if empty else wanderers.Wanderer(environment),
+        "perfect_memory": lands.Explorer(environment),
+        "oracle": lands.LandOracle(environment),
+    }
+
+
 def _chambers(environment: Any) -> Mapping[str, Player]:
     return {
-        "memoryless": chambers.NearestBlock(environment),
-        "perfect_memory": chambers.Spotter(environment),
-        "oracle": chambers.SpotOracle(environment),
+        "memoryless": chambers.Toucher(environment),
+        "perfect_memory": chambers.Comparer(environment),
+        "oracle": chambers.ChamberOracle(environment),
     }
 
 
 def _ordering(environment: Any) -> Mapping[str, Player]:
+    minds = {"memoryless": ordering.AlwaysLeft(), "lit_counter": ordering.Counts(), "perfect_memory": ordering.Chains()}
     return {
-        "memoryless": ordering.OrderingPlayer(environment, ordering.AlwaysLeft()),
-        "lit_counter": ordering.OrderingPlayer(environment, ordering.LitCounter()),
-        "perfect_memory": ordering.OrderingPlayer(environment, ordering.FollowsLinks()),
+        **{name: ordering.OrderingPlayer(environment, mind) for name, mind in minds.items()},
         "oracle": ordering.OrderingOracle(environment),
     }
 
 
-_OTHERS = {"screen": _screens, "chambers": _chambers, "ordering": _ordering}
+_OTHERS = {"screen": _screens, "land": _lands, "chambers": _chambers, "ordering": _ordering}

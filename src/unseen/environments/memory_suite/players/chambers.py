@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
 from unseen.environments.memory_suite import chambers, chambers_view, clock, compact_chambers
-from unseen.environments.memory_suite.chambers import AWAY, COLUMNS, FAR_DOOR, NEAR_DOOR, PERIOD_FRAMES, ROWS, SpotTask
-from unseen.environments.memory_suite.compact_chambers import ASIDE, BACKWARD, FORWARD, LEFT, RIGHT, TURN_LEFT, TURN_RIGHT
+from unseen.environments.memory_suite.chambers import AWAY, COLUMNS, FAR_DOOR, MOTIONS, NEAR_DOOR, ROWS, SpotParams, SpotTask
+from unseen.environments.memory_suite.compact_chambers import ASIDE, FORWARD, LEFT, RIGHT, TURN_LEFT
 from unseen.environments.memory_suite.land import HEADINGS
 from unseen.environments.memory_suite.players import travel, walking
 from unseen.environments.memory_suite.players.player import Reads, Seen, place_of
@@ -20,18 +20,21 @@ from unseen.environments.memory_suite.walker import Pose, on_grid
 
 NORTH, EAST, WEST = 0, 1, 3
 UNKNOWN = -9
-DOORWAY, BEFORE_DOOR, BEYOND_DOOR = (4, NEAR_DOOR), (4, FAR_DOOR - 1), (4, FAR_DOOR)  # where it looks, waits, and looks again
+# Where it looks at room 1, waits, and looks at room 2, the last from both places if need be.
+DOORWAY, BEFORE_DOOR, BEYOND_DOOR, BESIDE = (4, NEAR_DOOR), (4, FAR_DOOR - 1), (4, FAR_DOOR), (5, FAR_DOOR)
+CORRIDOR = 3  # steps to the wall on the left and to the one on the right, together
+PATIENCE = 120  # looks at blocks after which it goes on in any case
 ROW, COLUMN = np.meshgrid(np.arange(ROWS, dtype=np.int32), np.arange(COLUMNS, dtype=np.int32), indexing="ij")
 
 
 class Remembered(NamedTuple):
-    """What is remembered of a trial; N blocks, P moments of a moving block's period.
+    """What is remembered of a trial of N blocks.
 
     Attributes:
         ticks: steps since the trial began.
         watched: how often it has looked around room 1.
         colours: of each block in room 1, 0 while not seen.
-        moves: by moment how far each block was from its spot in room 1 (rows, columns), `UNKNOWN` while not seen.
+        motions: which of the level's motions each block's can be, by all that was seen of it in room 1, and in room 2.
         found: cell of each block in room 2 where it was last seen, `UNKNOWN` before.
         altered: the block that is not as it was, -1 while none is known.
         column: where the agent was.
@@ -40,7 +43,7 @@ class Remembered(NamedTuple):
     ticks: Int[Array, ""]
     watched: Int[Array, ""]
     colours: Int[Array, "N 3"]
-    moves: Int[Array, "P N 2"]
+    motions: Bool[Array, "2 N 4"]
     found: Int[Array, "N 2"]
     altered: Int[Array, ""]
     column: Int[Array, ""]
@@ -48,86 +51,88 @@ class Remembered(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparer:
-    """Looks at all blocks of room 1 from the corridor's entrance, in the passive task from where it starts, passes the corridor, looks
-    at all blocks of room 2 from its entrance, and touches the one that has another colour, or that is elsewhere at the same moment
-    of its period.
+    """Looks at the blocks of room 1 from the corridor's entrance (in the passive task from where it starts), passes the corridor, looks at
+    those of room 2 from its entrance, and touches the one that has another colour or cannot move as it did.
 
-    It is told where it is, which the known start and its own moves tell as well, and knows the rooms.
-
-    Args:
-        watches: steps for which moving blocks are watched in room 1.
+    Moving blocks it watches until it knows how they move. It is told where it is, which the known start and its own moves tell as
+    well; it knows the rooms, how long it has been in the trial, and the level's set of motions.
     """
 
     environment: Any
-    watches: int
     reads: Reads = field(default="place", init=False)
-
-    @property
-    def period(self) -> int:
-        """Steps after which moving blocks are where they were."""
-        return PERIOD_FRAMES // (clock.ACTION_REPEAT if _first_person(self.environment) else clock.COMPACT_FRAMES)
 
     def begin(self) -> Remembered:
         zero, most = jnp.zeros((), jnp.int32), self.environment.task.most
-        moves = jnp.full((self.period, most, 2), UNKNOWN, jnp.int32)
-        return Remembered(zero, zero, jnp.zeros((most, 3), jnp.int32), moves, jnp.full((most, 2), UNKNOWN, jnp.int32), zero - 1, zero)
+        motions, nowhere = jnp.ones((2, most, MOTIONS), bool), jnp.full((most, 2), UNKNOWN, jnp.int32)
+        return Remembered(zero, zero, jnp.zeros((most, 3), jnp.int32), motions, nowhere, zero - 1, zero)
 
-    def act(self, key: PRNGKeyArray, memory: Remembered, seen: Seen, params: Any = ()) -> tuple[Remembered, Int[Array, ""]]:
+    def act(self, key: PRNGKeyArray, memory: Remembered, seen: Seen, params: SpotParams) -> tuple[Remembered, Int[Array, ""]]:
         place = _placed(seen)
-        row, column, heading = on_grid(place)
+        _, column, _ = on_grid(place)
         again = (column <= NEAR_DOOR) & (memory.column > NEAR_DOOR)
         memory = jax.tree.map(lambda new, old: jnp.where(again, new, old), self.begin(), memory)
-        visible, cells, colours = blocks_of(seen.words, row, column)
-        memory = self._compared(memory, visible, cells, colours, column, heading)
-        after = memory._replace(ticks=memory.ticks + 1, column=column)
-        return after, self._action(memory, place, visible)
+        memory = self._compared(memory, seen.words, place, params)
+        action = self._action(memory, place, params)
+        return memory._replace(ticks=memory.ticks + 1, column=column), action
 
-    def _compared(
-        self, memory: Remembered, visible: Bool[Array, "N"], cells: Int[Array, "N 2"], colours: Int[Array, "N 3"], column: Array, heading: Array
-    ) -> Remembered:
+    def _compared(self, memory: Remembered, words: Int[Array, "n"], place: Pose, params: SpotParams) -> Remembered:
         """Room 1 written down, room 2 compared with it."""
-        task, first, second = self.environment.task, visible & (column <= NEAR_DOOR), visible & (column >= FAR_DOOR)
-        looks_back = (heading == WEST) & (column == NEAR_DOOR) if task.start == AWAY else column <= NEAR_DOOR
-        watched = memory.watched + looks_back.astype(jnp.int32)
-        moment = memory.ticks % self.period
-        before, moves = memory.moves.at[moment].get(mode="clip"), offsets(task, cells)
-        known = jnp.all(memory.colours > 0, axis=-1) & jnp.all(colours > 0, axis=-1)
-        differs = jnp.any(before != moves, axis=-1) & (before[:, 0] != UNKNOWN) if task.moving else jnp.any(memory.colours != colours, axis=-1)
-        differs = differs & known & second
-        altered = jnp.where((memory.altered < 0) & jnp.any(differs), jnp.argmax(differs).astype(jnp.int32), memory.altered)
+        task, (_, column, heading), blocks = self.environment.task, on_grid(place), listed(words, place)
+        first, second = blocks.visible & (column <= NEAR_DOOR), blocks.visible & (column >= FAR_DOOR)
+        looks = (heading == WEST) & (column == NEAR_DOOR) if task.start == AWAY else column <= NEAR_DOOR
+        is_there = (blocks.cells - spots_of(task, blocks.cells))[:, None, None] == self._expected(memory.ticks, params)[None]
+        fits = jnp.any(jnp.all(is_there, axis=-1), axis=1)
+        moves = ~jnp.any(memory.motions[0] & fits, axis=-1)
+        recolours = jnp.any(memory.colours != blocks.colours, axis=-1) & jnp.any(memory.colours > 0, axis=-1)
+        differs = second & (moves if task.moving else recolours)
+        finds = (memory.altered < 0) & jnp.any(differs)
         return memory._replace(
-            watched=watched,
-            colours=jnp.where(first[:, None], colours, memory.colours),
-            moves=memory.moves.at[moment].set(jnp.where(first[:, None], moves, before)),
-            found=jnp.where(second[:, None], cells, memory.found),
-            altered=altered,
+            watched=memory.watched + looks.astype(jnp.int32),
+            colours=jnp.where(first[:, None], blocks.colours, memory.colours),
+            motions=memory.motions & (fits[None] | ~jnp.stack([first, second])[:, :, None]),
+            found=jnp.where(second[:, None], blocks.cells, memory.found),
+            altered=jnp.where(finds, jnp.argmax(differs).astype(jnp.int32), memory.altered),
         )
 
-    def _action(self, memory: Remembered, place: Pose, visible: Bool[Array, "N"]) -> Int[Array, ""]:
-        task, first_person = self.environment.task, _first_person(self.environment)
-        row, column, heading = on_grid(place)
-        watches = memory.watched < (self.watches if task.moving else 1)
-        back = jnp.asarray(task.start == AWAY)
-        index = jnp.arange(task.most)
-        altered = memory.found.at[jnp.maximum(memory.altered, 0)].get(mode="clip")
-        others = jnp.where((index == memory.altered)[:, None], UNKNOWN, memory.found)
-        walls = jnp.asarray(chambers.WALLS) | jnp.any(_near(spots_of(task, others) if task.moving else others, 1 if task.moving else 0), axis=0)
-        walls = walls & ~_near(jnp.stack([row, column]), 0)
-        decided = (memory.altered >= 0) & (column >= FAR_DOOR)
+    def _expected(self, ticks: Int[Array, ""], params: SpotParams) -> Int[Array, "F 4 2"]:
+        """How far from its spot each of the level's motions brings a block by now (rows, columns).
 
-        looking = (column <= NEAR_DOOR) & watches & ((column == NEAR_DOOR) | ~back)  # where it can look at room 1
-        going_to_look = (column <= NEAR_DOOR) & watches & back
-        at_door, in_second = (column == FAR_DOOR - 1), column >= FAR_DOOR
-        stands = looking | (at_door & (heading != EAST)) | (in_second & ~decided)
-        target = jnp.where(decided, altered, jnp.asarray(BEYOND_DOOR))
-        target = jnp.where(column < FAR_DOOR - 1, jnp.asarray(BEFORE_DOOR), target)
-        target = jnp.where(going_to_look, jnp.asarray(DOORWAY), target)
+        In first person a trial can begin within an action, so that up to F - 1 frames may be gone by its first step.
+        """
+        frames, late = (clock.ACTION_REPEAT,) * 2 if _first_person(self.environment) else (clock.COMPACT_FRAMES, 1)
+        kinds = jnp.arange(MOTIONS, dtype=jnp.int32) + MOTIONS * params.holdout.astype(jnp.int32)
+        moments = frames * ticks + jnp.arange(late, dtype=jnp.int32)
+        offsets = jax.vmap(lambda moment: jnp.stack(chambers.offset(kinds, moment)[::-1], axis=-1))(moments)
+        return jnp.rint(compact_chambers.REACH * offsets).astype(jnp.int32)
+
+    def _action(self, memory: Remembered, place: Pose, params: SpotParams) -> Int[Array, ""]:
+        task, first_person, (row, column, heading) = self.environment.task, _first_person(self.environment), on_grid(place)
+        first, waits, second = column <= NEAR_DOOR, column == FAR_DOOR - 1, column >= FAR_DOOR
+        decided, altered = second & (memory.altered >= 0), jnp.maximum(memory.altered, 0)
+        told_apart = jnp.all(jnp.sum(memory.motions[0], axis=-1) <= 1) | (memory.watched * task.most >= PATIENCE)
+        knows = (memory.watched > 0) & (told_apart if task.moving else True)
+        looks_back = first & ~knows & (task.start == AWAY)
+        looks_ahead = second & ~decided
+        stands = (looks_back & (column == NEAR_DOOR)) | ((waits | looks_ahead) & (heading != EAST)) | (looks_ahead & task.moving)
+        turn = _watch(first_person, place, jnp.where(first, WEST, EAST))
+
+        beyond = jnp.where(looks_ahead, jnp.asarray(BESIDE), jnp.asarray(BEYOND_DOOR))  # beside: for what is not seen from there
+        target = jnp.where(decided, self._now(memory, altered, params), beyond)
+        target = jnp.where(looks_back, jnp.asarray(DOORWAY), jnp.where(column < FAR_DOOR - 1, jnp.asarray(BEFORE_DOOR), target))
+        others = jnp.where((jnp.arange(task.most) == altered)[:, None], UNKNOWN, memory.found)
+        solid = _near(spots_of(task, others), 1) if task.moving else _near(others, 0)
+        walls = (jnp.asarray(chambers.WALLS) | (jnp.any(solid, axis=0) & decided)) & ~_near(jnp.stack([row, column]), 0)
         there = _near(target, 0)
         go, _ = travel.towards(first_person, place, walls, there, there, jnp.zeros((4,), jnp.int32))
-        stand = _watch(first_person, place, jnp.where((column <= NEAR_DOOR) & back, WEST, EAST))
-        lost = decided & ~visible.at[jnp.maximum(memory.altered, 0)].get(mode="clip") & jnp.asarray(task.moving)
-        turn = walking.LOOK_RIGHT if first_person else TURN_RIGHT
-        return jnp.where(stands, stand, jnp.where(lost, turn, go)).astype(jnp.int32)
+        return jnp.where(stands, turn, go).astype(jnp.int32)
+
+    def _now(self, memory: Remembered, altered: Int[Array, ""], params: SpotParams) -> Int[Array, "2"]:
+        """The cell of the altered block now, seen or not."""
+        cell = memory.found.at[altered].get(mode="clip")
+        if not self.environment.task.moving:
+            return cell
+        motion = jnp.argmax(memory.motions[1].at[altered].get(mode="clip"))
+        return spots_of(self.environment.task, cell[None])[0] + self._expected(memory.ticks, params)[0, motion]
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,7 @@ class ChamberOracle:
     def begin(self) -> tuple[()]:
         return ()
 
-    def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Any, params: Any = ()) -> tuple[tuple[()], Int[Array, ""]]:
+    def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Any, params: SpotParams) -> tuple[tuple[()], Int[Array, ""]]:
         task, first_person = self.environment.task, _first_person(self.environment)
         place = place_of(seen)
         row, column, _ = on_grid(place)
@@ -149,7 +154,8 @@ class ChamberOracle:
         cells = jnp.where(there.present[:, None], jnp.rint(jnp.stack([there.row, there.column], axis=-1)).astype(jnp.int32), UNKNOWN)
         altered = chambers.of_trial(seen.blocks.altered, seen.progress)
         others = jnp.where((jnp.arange(task.most) == altered)[:, None], UNKNOWN, cells)
-        walls = (jnp.asarray(chambers.WALLS) | jnp.any(_near(others, 0), axis=0)) & ~_near(jnp.stack([row, column]), 0)
+        solid = _near(spots_of(task, others), 1) if task.moving else _near(others, 0)
+        walls = (jnp.asarray(chambers.WALLS) | jnp.any(solid, axis=0)) & ~_near(jnp.stack([row, column]), 0)
         target = _near(jnp.where(column < FAR_DOOR, jnp.asarray(BEYOND_DOOR), cells.at[altered].get(mode="clip")), 0)
         action, _ = travel.towards(first_person, place, walls, target, target, jnp.zeros((4,), jnp.int32))
         return memory, action
@@ -159,7 +165,8 @@ class ChamberOracle:
 class Toucher:
     """Without memory: faces east, goes on through room 1 and the corridor, and touches the nearest of the blocks it sees in room 2.
 
-    What it sees tells it where it is: in the corridor the walls to both sides are close, in room 1 a door is ahead.
+    What it sees tells it where it is: in the corridor the walls to both sides are close, in room 1 a door is ahead. It turns only in
+    room 2, to the left where no block is ahead.
     """
 
     environment: Any
@@ -168,27 +175,33 @@ class Toucher:
     def begin(self) -> tuple[()]:
         return ()
 
-    def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Seen, params: Any = ()) -> tuple[tuple[()], Int[Array, ""]]:
-        words = seen.words
-        heading, (ahead, left, right), door_ahead = words[0], words[1:7:2], words[2] == 1
-        listed = words[7:].reshape(-1, 5)
-        up, aside = listed[:, 0], listed[:, 1] - 1 - ASIDE
-        nearest = jnp.argmin(jnp.where(up > 0, up + jnp.abs(aside), 99))
-        up, aside = up[nearest], aside[nearest]
-        touch = jnp.where(aside == 0, FORWARD, jnp.where(aside > 0, RIGHT, LEFT))
-        search = jnp.where(jax.random.bernoulli(key) & (ahead > 1), FORWARD, BACKWARD)  # moving blocks can be out of view
-        in_second = (left + right > 3) & ~door_ahead
-        action = jnp.where(in_second, jnp.where(up > 0, touch, search), FORWARD)
-        action = jnp.where(heading == EAST, action, TURN_LEFT).astype(jnp.int32)
+    def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Seen, params: SpotParams) -> tuple[tuple[()], Int[Array, ""]]:
+        heading, left, right, door_ahead = seen.words[0], seen.words[3], seen.words[5], seen.words[2] == 1
+        rows = seen.words[7:].reshape(-1, 5)
+        nearest = jnp.argmin(jnp.where(rows[:, 0] > 0, rows[:, 0] + jnp.abs(rows[:, 1] - 1 - ASIDE), 99))
+        ahead, aside = rows[nearest, 0], rows[nearest, 1] - 1 - ASIDE
+        # Forward as long as it keeps the block in view, and next to a wall.
+        near = jnp.abs(aside) >= ahead
+        touch = jnp.where(near & (aside < 0) & (left > 1), LEFT, jnp.where(near & (aside > 0) & (right > 1), RIGHT, FORWARD))
+        on_the_way = (heading == EAST) & (door_ahead | ((left + right == CORRIDOR) & (ahead == 0)))
+        action = jnp.where(on_the_way, FORWARD, jnp.where(ahead > 0, touch, TURN_LEFT)).astype(jnp.int32)
         return memory, action if seen.gaze is None else walking.embodied(action, heading, seen.gaze)
 
 
-def blocks_of(words: Int[Array, "n"], row: Array, column: Array) -> tuple[Bool[Array, "N"], Int[Array, "N 2"], Int[Array, "N 3"]]:
-    """Which blocks are seen, their cells (row, column) and their amounts of red, green and blue, counted from 1."""
-    listed = words[7:].reshape(-1, 5)
-    ahead, aside = listed[:, :1], listed[:, 1:2] - 1 - ASIDE
+class Listed(NamedTuple):
+    """Blocks: which are seen, their cells (row, column), and their amounts of red, green and blue, counted from 1."""
+
+    visible: Bool[Array, "N"]
+    cells: Int[Array, "N 2"]
+    colours: Int[Array, "N 3"]
+
+
+def listed(words: Int[Array, "n"], place: Pose) -> Listed:
+    """The blocks of an observation, laid on the map."""
+    rows, (row, column, _) = words[7:].reshape(-1, 5), on_grid(place)
+    ahead, aside = rows[:, :1], rows[:, 1:2] - 1 - ASIDE
     front, right = (jnp.asarray(HEADINGS).at[(words[0] + turn) % 4].get(mode="clip")[None] for turn in (0, 1))
-    return listed[:, 0] > 0, jnp.stack([row, column])[None] + ahead * front + aside * right, listed[:, 2:]
+    return Listed(rows[:, 0] > 0, jnp.stack([row, column])[None] + ahead * front + aside * right, rows[:, 2:])
 
 
 def spots_of(task: SpotTask, cells: Int[Array, "N 2"]) -> Int[Array, "N 2"]:
@@ -198,11 +211,6 @@ def spots_of(task: SpotTask, cells: Int[Array, "N 2"]) -> Int[Array, "N 2"]:
     apart = jnp.max(jnp.abs(cells[:, None] - spots[None]), axis=-1)
     nearest = spots.at[jnp.argmin(apart, axis=-1)].get(mode="clip")
     return jnp.where(cells == UNKNOWN, UNKNOWN, nearest)
-
-
-def offsets(task: SpotTask, cells: Int[Array, "N 2"]) -> Int[Array, "N 2"]:
-    """How far each block is from its spot."""
-    return cells - spots_of(task, cells)
 
 
 def _near(cells: Int[Array, "*n 2"], steps: int) -> Bool[Array, "*n 9 21"]:

@@ -69,7 +69,7 @@ def sighting(words: Int[Array, "32"], row: Int[Array, ""], column: Int[Array, ""
 def within(x: Float[Array, ""], y: Float[Array, ""], metres: float = REACH) -> Map:
     """Cells whose middle is so close to a place."""
     right, down = COLUMNS.astype(np.float32) + 0.5 - x, ROWS.astype(np.float32) + 0.5 - y
-    return right**2 + down**2 <= metres**2 + 1e-4
+    return jnp.asarray(right**2 + down**2 <= metres**2 + 1e-4)
 
 
 def apart(x: Float[Array, ""], y: Float[Array, ""]) -> Float[Array, "29 29"]:
@@ -81,7 +81,7 @@ def apart(x: Float[Array, ""], y: Float[Array, ""]) -> Float[Array, "29 29"]:
 def inside(params: LandParams) -> Map:
     """Cells within the outer walls."""
     last = params.side - jnp.where(params.rooms > 0, 2, 0)
-    return (ROWS >= 1) & (COLUMNS >= 1) & (last >= ROWS) & (last >= COLUMNS)
+    return jnp.asarray((ROWS >= 1) & (COLUMNS >= 1)) & (last >= ROWS) & (last >= COLUMNS)
 
 
 def band(params: LandParams) -> Map:

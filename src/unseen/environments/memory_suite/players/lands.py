@@ -58,7 +58,7 @@ class Explorer:
         free, solid = memory.free | view.free, (memory.solid | view.solid) & ~view.free
         solid = solid | (self._bumped(memory, free, solid, place) & ~paid)
         # A reward says that it got within reach on the way to where it was going; no reward, that it is not within reach now.
-        arrived, elsewhere = chart.within(*memory.meant, REACH + slack), memory.fresh | ~chart.within(place.x, place.y)
+        arrived, elsewhere = chart.within(memory.meant[0], memory.meant[1], REACH + slack), memory.fresh | ~chart.within(place.x, place.y)
         possible = memory.possible & chart.band(params) & ~solid & jnp.where(paid, arrived, elsewhere)
         if self.environment.task.goal_visible:
             possible = jnp.where(jnp.any(view.goal), view.goal, possible & ~view.free)

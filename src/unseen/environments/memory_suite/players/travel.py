@@ -18,7 +18,12 @@ SURE = 5  # goals down to which the nearest is gone to straight where that is po
 
 
 def towards(
-    first_person: bool, place: Pose, walls: Bool[Array, "H W"], goals: Bool[Array, "H W"], targets: Bool[Array, "H W"], liking: Int[Array, "4"]
+    first_person: bool,
+    place: Pose,
+    walls: Bool[Array, "H W"],
+    goals: Bool[Array, "H W"],
+    targets: Bool[Array, "H W"],
+    liking: Int[Array, "4"],
 ) -> tuple[Int[Array, ""], Int[Array, ""]]:
     """The action that leads to a target.
 
