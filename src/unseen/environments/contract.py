@@ -43,6 +43,7 @@ class References:
         perfect_memory: remembers everything observed; the ceiling for an agent.
         oracle: sees the state.
         discounted: the same players under the discount named here, where tables allow it: player -> (discount, score).
+        others: undiscounted scores of further players, by name, such as one with a shortcut that a task is meant to rule out.
     """
 
     random: Score | None = None
@@ -50,6 +51,7 @@ class References:
     perfect_memory: Score | None = None
     oracle: Score | None = None
     discounted: Mapping[str, tuple[float, Score]] = field(default_factory=dict)
+    others: Mapping[str, Score] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -17,14 +17,16 @@ def references(family: str, name: str, time_limit: int) -> References:
     entry = _table(family).get(name, {})
     if entry.get("time_limit") != time_limit:
         return References()
-    players = {player: Score(**score) for player, score in entry["undiscounted"].items()}
+    players: dict[str, Any] = {player: Score(**score) for player, score in entry["undiscounted"].items()}
     discounted = {player: (entry["discount"], Score(**score)) for player, score in entry["discounted"].items()}
     return References(**players, discounted=discounted)
 
 
 def joined(exact: References, found: References) -> References:
     """Exact scores, and measured ones of the players that have none."""
-    players = {name: getattr(exact, name) or getattr(found, name) for name in ("random", "memoryless", "perfect_memory", "oracle")}
+    players: dict[str, Any] = {
+        name: getattr(exact, name) or getattr(found, name) for name in ("random", "memoryless", "perfect_memory", "oracle")
+    }
     return References(**players, discounted={**found.discounted, **exact.discounted})
 
 

@@ -87,7 +87,8 @@ def test_the_new_colour_or_motion_is_another_and_none_betrays_which(task: Any) -
     second = np.where(np.arange(task.most) == trials.altered[:, None], new[:, None], kinds)[:, :2]
     table = np.zeros((2, number**2), int)
     np.add.at(table, (trials.altered.astype(int), number * second[:, 0] + second[:, 1]), 1)
-    assert stats.chi2_contingency(table[:, table.sum(axis=0) > 0]).pvalue > 1e-4
+    contingency: Any = stats.chi2_contingency(table[:, table.sum(axis=0) > 0])
+    assert contingency.pvalue > 1e-4
 
 
 @each_task
@@ -114,7 +115,7 @@ def test_rooms_are_mirrored_and_exactly_one_block_differs_in_the_right_property(
         spot = [np.asarray(part)[k, int(trial[k])].astype(float) for part in (blocks.row, blocks.column)]
         shift = [(seen.row[k] - spot[0], seen.column[k] - column) for seen, column in ((first, spot[1]), (second, 20 - spot[1]))]
         differs_in_colour = (first.colour[k] != second.colour[k]) & here
-        still = np.isclose(shift[0], shift[1], atol=1e-5).all(axis=0)
+        still: Any = np.isclose(shift[0], shift[1], atol=1e-5).all(axis=0)
         if task.moving:
             assert not differs_in_colour.any()
             assert still[np.arange(task.most) != altered[k]].all()
@@ -128,7 +129,7 @@ def test_rooms_are_mirrored_and_exactly_one_block_differs_in_the_right_property(
 
 
 def test_no_block_is_there_in_the_pause() -> None:
-    task = TASKS[2]
+    task: Any = TASKS[2]
     blocks = jax.tree.map(
         lambda x: x[0], _program(task)(jax.random.split(jax.random.key(14), 400), task.difficulties["large"].params(False))
     )

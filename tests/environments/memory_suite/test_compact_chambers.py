@@ -15,7 +15,7 @@ from unseen.environments import make
 from unseen.environments.memory_suite import chambers, colours
 from unseen.environments.memory_suite.compact_chambers import REACH
 
-TASKS = ("spot-diff", "spot-diff-passive", "spot-diff-multi", "spot-diff-motion")
+TASKS = ("spot-diff-passive", "spot-diff-multi", "spot-diff-motion")
 LEVELS = {
     "spot-diff": "train_small",
     "spot-diff-passive": "holdout_large",

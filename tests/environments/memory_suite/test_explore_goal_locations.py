@@ -16,7 +16,7 @@ from unseen.environments.memory_suite import maze
 from unseen.environments.memory_suite.explore_goal_locations import EXTENTS, ExploreGoalLocations
 
 TASK = ExploreGoalLocations()
-BANDS = {  # side; rows of the goal counted from 1 with the outer wall: training, held out
+BANDS: dict[str, Any] = {  # side; rows of the goal counted from 1 with the outer wall: training, held out
     "small": (11, (2, 5), (7, 10)),
     "large": (21, (2, 10), (12, 20)),
     "interpolate": (15, (2, 7), (9, 14)),
@@ -52,7 +52,8 @@ def test_the_goal_is_in_its_band_and_connected_to_every_start(scale: str, holdou
         cells, goal, starts = lands.cells[k], lands.goal[k], lands.starts[k].astype(int)
         assert first <= goal[0] + 1 <= last
         assert cells[goal[0], goal[1]] == 0
-        pieces = ndimage.label(cells == 0)[0]
+        labelled: Any = ndimage.label(cells == 0)
+        pieces = labelled[0]
         assert (pieces[starts[:, 0], starts[:, 1]] == pieces[goal[0], goal[1]]).all()
         assert pieces[goal[0], goal[1]] > 0
         assert ((starts[:, 0] - goal[0]) ** 2 + (starts[:, 1] - goal[1]) ** 2 > 1).all()

@@ -20,7 +20,7 @@ from unseen.environments.memory_suite.visuomotor import VisuomotorMapping
 from unseen.environments.memory_suite.what_then_where import WhatThenWhere
 from unseen.errors import UserError
 
-TASKS = (VisuomotorMapping(), ContinuousRecognition(), ChangeDetection(), WhatThenWhere())
+TASKS: tuple[Any, ...] = (VisuomotorMapping(), ContinuousRecognition(), ChangeDetection(), WhatThenWhere())
 MOVES = {LEFT: (-6, 0), RIGHT: (6, 0), UP: (0, -6), DOWN: (0, 6), STAY: (0, 0)}
 COPIES, STEPS = 8, 1_500
 
@@ -290,7 +290,7 @@ def test_the_last_trial_ends_the_episode() -> None:
 
 
 def test_an_episode_starts_at_mid_height_anywhere_from_side_to_side() -> None:
-    environment = Blind(ContinuousRecognition())
+    environment = Blind(TASKS[1])
     params = environment.levels["train"][0][1]
     states = jit(jax.vmap(lambda key: environment.reset(key, params)[1]))(jax.random.split(jax.random.key(1), 2_000))
     assert set(np.asarray(states.y).tolist()) == {240}
@@ -403,4 +403,4 @@ def _box(x: int, y: int) -> tuple[slice, slice]:
 @pytest.mark.parametrize(("option", "value"), [("width", 47), ("width", 513), ("height", 0), ("height", 1_000)])
 def test_pictures_of_other_sizes_are_refused(option: str, value: int) -> None:
     with pytest.raises(UserError, match=f"memory-fp/change-detection: {option}={value} is not allowed; give a whole number from 48 to 512"):
-        FirstPersonScreen(ChangeDetection(), **{option: value})
+        FirstPersonScreen(TASKS[2], **{option: value})

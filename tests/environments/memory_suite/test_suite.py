@@ -33,7 +33,7 @@ RELEASED = (
     "explore_goal_locations",
     "transitive_inference",
 )
-FAMILIES = ("change-detection", "spot-diff", "invisible-goal-with-buildings", "transitive-inference")
+FAMILIES = ("continuous-recognition", "spot-diff-passive", "invisible-goal-empty-arena", "transitive-inference")
 
 
 def test_the_thirteen_tasks_are_registered_in_both_embodiments() -> None:
@@ -95,7 +95,7 @@ def test_an_unknown_task_or_level_is_answered_with_the_nearest() -> None:
 @pytest.mark.parametrize("task", FAMILIES)
 @pytest.mark.parametrize("option", ["width", "height"])
 def test_pictures_out_of_range_are_refused(task: str, option: str) -> None:
-    least = 48 if task == "change-detection" else 16
+    least = 48 if task == "continuous-recognition" else 16
     for value in (least, 512):
         made = make(f"memory-fp/{task}", **{option: value})
         assert made.observation_space().shape[option == "width"] == value
@@ -217,7 +217,7 @@ def test_resets_of_evaluation_are_never_those_of_training(tmp_path: Any) -> None
     """Two seeds trained for a while, from a pool of levels that is redrawn, then evaluated twice; every reset's key was written down."""
     experiment = unseen.Experiment(
         "heavenhell-1",
-        agent=unseen.Agent(memory=unseen.GRU(8), embedding=8, head=(8,)),
+        agent=unseen.Agent(memory=unseen.FeedForward(), embedding=8, head=(8,)),
         algorithm=unseen.PPO(environments=4, rollout=16, epochs=1, minibatches=1),
         env_steps=2_048,
         report_every=2_048,

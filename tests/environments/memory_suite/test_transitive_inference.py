@@ -59,7 +59,8 @@ def test_challenges_are_inner_pairs_that_are_not_adjacent_all_alike(scale: str, 
 def test_orders_are_random_and_sides_are_fair(scale: str, length: int) -> None:
     drawn = rounds(scale)
     objects = drawn.order[:, :length]
-    assert (np.diff(np.sort(objects, axis=1), axis=1) > 0).all()
+    ordered = np.sort(objects, axis=1)
+    assert (ordered[:, 1:] != ordered[:, :-1]).all()
     for place in (0, length - 1):
         assert stats.chisquare(np.bincount(objects[:, place], minlength=40)).pvalue > 1e-4
     for k in range(12):

@@ -7,7 +7,7 @@ red). Environments keep a shuffled deck in the order in which it is dealt.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -85,7 +85,8 @@ def per_step(value: float, first: int, last: int, source: str) -> tuple[Score, t
 
 def references(players: Mapping[str, tuple[Score, tuple[float, Score]]]) -> References:
     """Of players given as `per_step` gives them."""
-    return References(**{name: pair[0] for name, pair in players.items()}, discounted={name: pair[1] for name, pair in players.items()})
+    plain: dict[str, Any] = {name: pair[0] for name, pair in players.items()}
+    return References(**plain, discounted={name: pair[1] for name, pair in players.items()})
 
 
 def at(deck: Shaped[Array, "N"], place: Int[Array, ""]) -> Shaped[Array, ""]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from unseen.environments.memory_suite import screen
-from unseen.environments.memory_suite.players import ordering, screens
+from unseen.environments.memory_suite.players import chambers, lands, ordering, screens, wanderers
 from unseen.environments.memory_suite.players.player import Player, Uniform
 from unseen.environments.memory_suite.screen import ScreenTask
 from unseen.environments.memory_suite.suite import TASKS

@@ -15,7 +15,7 @@ from unseen.environments.memory_suite.chambers import AWAY, COLUMNS, FAR_DOOR, M
 from unseen.environments.memory_suite.compact_chambers import ASIDE, FORWARD, LEFT, RIGHT, TURN_LEFT
 from unseen.environments.memory_suite.land import HEADINGS
 from unseen.environments.memory_suite.players import travel, walking
-from unseen.environments.memory_suite.players.player import Reads, Seen, place_of
+from unseen.environments.memory_suite.players.player import Reads, Seen, given, place_of
 from unseen.environments.memory_suite.walker import Pose, on_grid
 
 NORTH, EAST, WEST = 0, 1, 3
@@ -67,7 +67,7 @@ class Comparer:
         return Remembered(zero, zero, jnp.zeros((most, 3), jnp.int32), motions, nowhere, zero - 1, zero)
 
     def act(self, key: PRNGKeyArray, memory: Remembered, seen: Seen, params: SpotParams) -> tuple[Remembered, Int[Array, ""]]:
-        place = _placed(seen)
+        place = given(seen.place)
         _, column, _ = on_grid(place)
         again = (column <= NEAR_DOOR) & (memory.column > NEAR_DOOR)
         memory = jax.tree.map(lambda new, old: jnp.where(again, new, old), self.begin(), memory)
@@ -147,7 +147,7 @@ class ChamberOracle:
 
     def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Any, params: SpotParams) -> tuple[tuple[()], Int[Array, ""]]:
         task, first_person = self.environment.task, _first_person(self.environment)
-        place = place_of(seen)
+        place = given(place_of(seen))
         row, column, _ = on_grid(place)
         reach = chambers_view.REACH if first_person else compact_chambers.REACH
         there = chambers.seen(task, seen.blocks, seen.progress, jnp.asarray(True), reach)
@@ -232,8 +232,3 @@ def _watch(first_person: bool, place: Pose, towards: Int[Array, ""]) -> Int[Arra
 
 def _first_person(environment: Any) -> bool:
     return isinstance(environment, chambers_view.FirstPersonChambers)
-
-
-def _placed(seen: Seen) -> Pose:
-    assert seen.place is not None, "a player that reads its place is given it"
-    return seen.place

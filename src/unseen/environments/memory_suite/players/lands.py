@@ -13,7 +13,7 @@ from unseen.environments.memory_suite import compact_land, land_view, walker
 from unseen.environments.memory_suite.land import HEADINGS, REACH, SIZE, LandParams
 from unseen.environments.memory_suite.players import chart, routes, travel, walking
 from unseen.environments.memory_suite.players.chart import COLUMNS, ROWS, Chart, Map
-from unseen.environments.memory_suite.players.player import Reads, Seen, place_of
+from unseen.environments.memory_suite.players.player import Reads, Seen, given, place_of
 from unseen.environments.memory_suite.walker import Pose, on_grid
 
 NOTICED = 0.02  # metres
@@ -37,7 +37,7 @@ class Explorer:
         return chart.blank()
 
     def act(self, key: PRNGKeyArray, memory: Chart, seen: Seen, params: LandParams) -> tuple[Chart, Int[Array, ""]]:
-        place = _given(seen.place)
+        place = given(seen.place)
         known = self._updated(memory, seen, place, params)
         row, column, heading = on_grid(place)
         new = _tries(known.possible, row, column)
@@ -53,7 +53,7 @@ class Explorer:
     def _updated(self, memory: Chart, seen: Seen, place: Pose, params: LandParams) -> Chart:
         """What the last step taught."""
         view = chart.sighting(seen.words, *on_grid(place)[:2])
-        paid = _given(seen.reward) > 0
+        paid = given(seen.reward) > 0
         slack = walking.STRIDE if _first_person(self.environment) else 0.0
         free, solid = memory.free | view.free, (memory.solid | view.solid) & ~view.free
         solid = solid | (self._bumped(memory, free, solid, place) & ~paid)
@@ -85,7 +85,7 @@ class LandOracle:
     def act(self, key: PRNGKeyArray, memory: tuple[()], seen: Any, params: LandParams) -> tuple[tuple[()], Int[Array, ""]]:
         goal = (seen.land.goal[0] == ROWS) & (seen.land.goal[1] == COLUMNS)
         walls, equal = seen.land.cells > 0, jnp.zeros((4,), jnp.int32)
-        action, _ = travel.towards(_first_person(self.environment), place_of(seen), walls, goal, routes.around(goal), equal)
+        action, _ = travel.towards(_first_person(self.environment), given(place_of(seen)), walls, goal, routes.around(goal), equal)
         return memory, action
 
 
@@ -107,8 +107,3 @@ def _meant(environment: Any, place: Pose, action: Int[Array, ""], walls: Map) ->
 
 def _first_person(environment: Any) -> bool:
     return isinstance(environment, land_view.FirstPersonLand)
-
-
-def _given(value: Any) -> Any:
-    assert value is not None, "a player that reads its place is given it"
-    return value

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from unseen.environments.contract import Score
 from unseen.environments.memory_suite import chambers, transitive_inference
@@ -65,10 +65,7 @@ def played(environment: Any, level: str, player: Player, episodes: int, key: PRN
     require_level(environment.name, environment.levels, level)
     if episodes < 1:
         raise UserError(f"memory references: episodes={episodes} is not allowed; give 1 or more")
-    weights, entries = zip(*environment.levels[level], strict=True)
-    horizons = jnp.asarray([environment.horizon(params) for params in entries], jnp.int32)
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *entries)
-    mixture = jnp.log(jnp.asarray(weights, jnp.float32)), stacked, horizons
+    mixture = _mixture(environment, level)
     keys = jax.random.split(jax.random.fold_in(key, EVALUATION), episodes)
     size = min(episodes, BATCH)
     # The last batch is filled up with episodes of the first, which are not counted, so that one program serves all.
@@ -78,9 +75,20 @@ def played(environment: Any, level: str, player: Player, episodes: int, key: PRN
     return Played(returns.astype(np.float64), trials.astype(np.int64))
 
 
+def _mixture(environment: Any, level: str) -> tuple[Float[Array, "m"], Any, Int[Array, "m"]]:
+    """Logarithms of weights, parameters and horizons, for every level as many, so that one program serves all levels."""
+    most = max(len(entries) for entries in environment.levels.values())
+    weighted = list(environment.levels[level])
+    weighted += [(0.0, weighted[0][1])] * (most - len(weighted))
+    entries = [params for _, params in weighted]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *entries)
+    log_weights = jnp.log(jnp.asarray([weight for weight, _ in weighted], jnp.float32))
+    return log_weights, stacked, jnp.asarray([environment.horizon(params) for params in entries], jnp.int32)
+
+
 @partial(jax.jit, static_argnums=(0, 1))
 def _batch(
-    environment: Any, player: Player, keys: PRNGKeyArray, log_weights: Float[Array, "m"], entries: Any, horizons: Int[Array, "m"]
+    environment: Any, player: Player, keys: Key[Array, "B"], log_weights: Float[Array, "m"], entries: Any, horizons: Int[Array, "m"]
 ) -> tuple[Float[Array, "B"], Int[Array, "B"]]:
     def begin(key: PRNGKeyArray) -> tuple[Any, Any, Int[Array, ""], PRNGKeyArray]:
         k_entry, k_reset, k_steps = jax.random.split(key, 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -40,10 +40,11 @@ class Pairs(NamedTuple):
 
     high: Int[Array, "8"]
     low: Int[Array, "8"]
-    count: Int[Array, ""]
+    count: Int[Array, ""]  # pyright: ignore[reportIncompatibleMethodOverride]
     phase: Int[Array, ""]
 
 
+@runtime_checkable
 class Mind(Protocol):
     """Whether the left or the right object is the higher, or `ANY`; asked in challenges only."""
 
@@ -85,7 +86,7 @@ class OrderingOracle:
         nobody = jnp.zeros((), jnp.int32)
         asked = Asked(seen.progress.phase, nobody, nobody, nobody)
         higher = self.environment.task.pair(seen.chains, seen.progress).higher
-        return memory, _gone(key, asked, higher, place_of(seen) if hasattr(seen, "pose") else None)
+        return memory, _gone(key, asked, higher, place_of(seen))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from unseen.environments.contract import Params, State
 from unseen.environments.memory_suite import walker
+from unseen.errors import UserError
 
 Reads = Literal["observation", "place", "state"]
+Given = TypeVar("Given")
 
 
 class Seen(NamedTuple):
@@ -33,6 +35,7 @@ class Seen(NamedTuple):
     reward: Float[Array, ""] | None = None
 
 
+@runtime_checkable
 class Player(Protocol):
     """A player of one environment.
 
@@ -83,9 +86,11 @@ def look(environment: Any, reads: Reads, state: State, reward: Float[Array, ""])
     return seen if reads == "observation" else seen._replace(place=place_of(state), reward=reward)
 
 
-def place_of(state: State) -> walker.Pose:
-    """Where the agent is, in metres and radians; in the compact embodiment in the middle of its cell."""
-    return state.pose if hasattr(state, "pose") else walker.at(state.row, state.column, state.heading)
+def place_of(state: State) -> walker.Pose | None:
+    """Where the agent is, in metres and radians; in the compact embodiment in the middle of its cell, None where it has no body."""
+    if hasattr(state, "pose"):
+        return state.pose
+    return walker.at(state.row, state.column, state.heading) if hasattr(state, "row") else None
 
 
 def gaze_of(state: State) -> Float[Array, "k"]:
@@ -95,3 +100,14 @@ def gaze_of(state: State) -> Float[Array, "k"]:
     on_grid = walker.at(*walker.on_grid(state.pose))
     turned = (state.heading - on_grid.heading + jnp.pi) % (2 * jnp.pi) - jnp.pi
     return jnp.stack([state.x - on_grid.x, state.y - on_grid.y, turned])
+
+
+def given(value: Given | None) -> Given:
+    """A part of `Seen` that a player needs.
+
+    Raises:
+        UserError: if it was given what another kind of player reads.
+    """
+    if value is None:
+        raise UserError('this reference player reads "place"; give it what `look(environment, "place", state, reward)` returns')
+    return value

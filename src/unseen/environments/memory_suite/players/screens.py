@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,7 @@ class Shown(NamedTuple):
     told: Bool[Array, ""]
 
 
+@runtime_checkable
 class Mind(Protocol):
     """What a player of one task makes of what it sees."""
 

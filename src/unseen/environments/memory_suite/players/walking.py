@@ -15,6 +15,7 @@ STRIDE, SWING = clock.ACTION_REPEAT * SPEED, clock.ACTION_REPEAT * TURN  # metre
 # A quarter turn to the right of ahead is right; of the four ways to walk, in both embodiments.
 WAYS = (compact_land.FORWARD, compact_land.RIGHT, compact_land.BACKWARD, compact_land.LEFT)
 QUARTERS = np.arange(4, dtype=np.float32) * np.float32(np.pi / 2)  # to the right of the heading, in the same order
+ASKEW = 0.75 * SWING  # radians off a way that are worth a turn; more than half a turn, or it would turn to and fro
 ASIDE = 0.2  # metres off the middle of a cell at which a body goes back there first
 
 
@@ -36,7 +37,7 @@ def steer(place: Pose, to: Float[Array, "2"], walls: Bool[Array, "H W"]) -> Int[
     straight = jnp.argmin(jnp.abs(off))
     askew = off[straight]
     detour = metres * (jnp.cos(askew) + jnp.abs(jnp.sin(askew)) - 1.0) / STRIDE  # in actions, as is the turn
-    turns = (jnp.abs(askew) > SWING / 2) & (detour > jnp.abs(askew) / SWING)
+    turns = (jnp.abs(askew) > ASKEW) & (detour > jnp.abs(askew) / SWING)
     ahead = straight == 0
     turn = jnp.where(askew > 0, jnp.where(ahead, CURVE_RIGHT, LOOK_RIGHT), jnp.where(ahead, CURVE_LEFT, LOOK_LEFT))
     after = jax.vmap(lambda way: led(place, way, walls))(jnp.asarray(WAYS, jnp.int32))
@@ -66,7 +67,7 @@ def embodied(action: Int[Array, ""], heading: Int[Array, ""], gaze: Float[Array,
     aside = jnp.where(along_row, south, east)  # to the south or to the east of the line it should walk on
     back = step(jnp.where(along_row, jnp.where(aside > 0, 0, 2), jnp.where(aside > 0, 3, 1)), heading)
     walk = jnp.where(jnp.abs(aside) > ASIDE, back, action)
-    askew = jnp.abs(turned) > 0.6 * SWING
+    askew = jnp.abs(turned) > ASKEW
     forward = walk == FORWARD
     align = jnp.where(turned > 0, jnp.where(forward, CURVE_LEFT, LOOK_LEFT), jnp.where(forward, CURVE_RIGHT, LOOK_RIGHT))
     # A turn that has begun goes on the same way.
