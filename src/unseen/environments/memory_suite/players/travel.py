@@ -54,7 +54,7 @@ def _waypoint(
     # From the line through the middles of its cell and the next one, the next one is clear.
     line = jnp.where(middles[0] == own, own, here)
     middles = jnp.concatenate([line[None], middles])
-    sight = jax.vmap(lambda to: routes.clear(walls, here, to, MARGIN, LOOKAHEAD))(middles)
+    sight = jax.vmap(lambda to: routes.clear(walls, here, to, MARGIN, float(LOOKAHEAD)))(middles)
     last = jnp.max(jnp.where(sight, jnp.arange(len(middles)), 0))
     rows, columns = (axis.astype(jnp.float32) + 0.5 for axis in jnp.indices(walls.shape))
     distance = jnp.where(goals, (columns - here[0]) ** 2 + (rows - here[1]) ** 2, jnp.inf)
