@@ -354,12 +354,6 @@ def test_cross_disc_background_and_nothing_between_trials() -> None:
         assert at(215, 240) == at(240, 100) == (background,) * 3
 
 
-def test_the_blank_frame_between_trials_shows_no_cross() -> None:
-    task = ContinuousRecognition()
-    _, _, at = picture(task, stage=len(task.stages), **FAR_AWAY)
-    assert at(240, 240) == (255, 255, 255)
-
-
 def test_the_gaze_is_drawn_where_it_is_also_beside_the_screen() -> None:
     for x, y in ((100, 100), (-80, 240), (560, 240), (300, -80)):
         _, gazed, _ = picture(ContinuousRecognition(), x=x, y=y)
