@@ -21,7 +21,7 @@ from unseen.cli import main
 from unseen.commands.play.command import play, result
 from unseen.commands.play.session import Session, Settings
 from unseen.data import Episodes
-from unseen.environments import register
+from unseen.environments import register, registry
 from unseen.environments.adapters import external
 from unseen.errors import UserError
 
@@ -60,10 +60,16 @@ def test_a_mistake_is_one_line_and_exit_code_two(
     assert err.strip().count("\n") == 0
 
 
-def test_an_external_environment_under_another_name_is_refused_too() -> None:
+def test_an_external_environment_under_another_name_is_refused_too(own_registry: None) -> None:
     register("test/external", lambda: external("CartPole-v1"), replace=True)
     with pytest.raises(UserError, match="test/external is an external environment"):
         play("test/external", Settings(), port=0)
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is registered here is not seen by other tests."""
+    monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
 
 
 def asked(address: str, what: str, body: Any) -> Any:
@@ -124,7 +130,7 @@ def test_ctrl_c_ends_it_with_the_score(tmp_path: Path) -> None:
 
 
 def test_it_ends_by_itself_after_the_last_episode(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], own_registry: None
 ) -> None:
     register("test/hall", Hall, replace=True)
     opened: list[str] = []

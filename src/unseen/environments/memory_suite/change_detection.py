@@ -93,6 +93,8 @@ class ChangeDetection:
 
     With probability 1/2 one object has changed: its colour, its orientation, its kind or its cell.
 
+    The compact embodiment's clock does not tell delays of 2, 4 and 8 frames apart: all are one step.
+
     In the compact embodiment a symbol's colour is given as amounts of red, green and blue in three steps, so that colours never
     trained on are made of familiar amounts.
 

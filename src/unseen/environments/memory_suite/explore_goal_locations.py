@@ -27,7 +27,8 @@ class ExploreGoalLocations:
 
     Each visit pays 10 and puts the agent at another start in the same maze; maze, goal and wall theme are redrawn each episode.
 
-    Source: specification §3.12, exact for maze, goal and starts; what stands for a wall's theme and decals is ours.
+    Source: specification §3.12, exact for maze and goal. Starts are the original's but for those within reach of the goal, which
+    are left out here; what stands for a wall's theme and decals is ours.
     """
 
     name: ClassVar[str] = "explore-goal-locations"

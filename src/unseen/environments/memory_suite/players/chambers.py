@@ -226,8 +226,7 @@ def _watch(first_person: bool, place: Pose, towards: Int[Array, ""]) -> Int[Arra
     heading = on_grid(place)[2]
     if not first_person:
         return jnp.where(heading == towards, walking.step(jnp.asarray(NORTH), heading), TURN_LEFT)
-    off = (towards.astype(jnp.float32) * (jnp.pi / 2) - place.heading + jnp.pi) % (2 * jnp.pi) - jnp.pi
-    return jnp.where(off > 0, walking.LOOK_RIGHT, walking.LOOK_LEFT)
+    return walking.faced(place, towards)
 
 
 def _first_person(environment: Any) -> bool:

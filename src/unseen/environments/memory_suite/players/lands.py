@@ -16,7 +16,9 @@ from unseen.environments.memory_suite.players.chart import COLUMNS, ROWS, Chart,
 from unseen.environments.memory_suite.players.player import Reads, Seen, given, place_of
 from unseen.environments.memory_suite.walker import Pose, on_grid
 
-NOTICED = 0.02  # metres
+STRAY = 0.01  # how often a body just walks, so that no corner holds it for ever
+NOTICED = 0.02  # metres by which it must fall short to know that it was held up
+ROUNDING = 0.01  # metres within which it does not trust itself to know whether a goal was within reach
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,19 @@ class Explorer:
     def act(self, key: PRNGKeyArray, memory: Chart, seen: Seen, params: LandParams) -> tuple[Chart, Int[Array, ""]]:
         place = given(seen.place)
         known = self._updated(memory, seen, place, params)
-        row, column, heading = on_grid(place)
+        row, column, _ = on_grid(place)
         new = _tries(known.possible, row, column)
         directions = jnp.arange(4, dtype=jnp.int32)
-        liking = 4 * new + jnp.where(directions == memory.direction, 2, 0) + jnp.where(directions == heading, 1, 0)
-        walls = known.solid | ~chart.inside(params)
+        liking = 2 * new + jnp.where(directions == memory.direction, 1, 0)
+        inside, open_ = chart.inside(params), (params.buildings == 0) & (params.rooms == 0)
+        walls, unseen = known.solid | ~inside, ~(known.free | (inside & open_))
         action, direction = travel.towards(
-            _first_person(self.environment), place, walls, known.possible, routes.around(known.possible), liking
+            _first_person(self.environment), place, walls, known.possible, routes.around(known.possible), liking, unseen
         )
+        if _first_person(self.environment):
+            k_when, k_which = jax.random.split(key)
+            astray = jax.random.randint(k_which, (), 0, 4, jnp.int32)
+            action = jnp.where(jax.random.bernoulli(k_when, STRAY), astray, action)
         leads = _meant(self.environment, place, action, walls)
         return known._replace(meant=leads, direction=direction, fresh=jnp.asarray(False)), action
 
@@ -54,11 +61,14 @@ class Explorer:
         """What the last step taught."""
         view = chart.sighting(seen.words, *on_grid(place)[:2])
         paid = given(seen.reward) > 0
-        slack = walking.STRIDE if _first_person(self.environment) else 0.0
-        free, solid = memory.free | view.free, (memory.solid | view.solid) & ~view.free
-        solid = solid | (self._bumped(memory, free, solid, place) & ~paid)
+        longer, shorter = (walking.STRIDE, ROUNDING) if _first_person(self.environment) else (0.0, 0.0)
+        beneath = chart.apart(place.x, place.y) < walker.RADIUS - NOTICED  # where its body is, nothing else can be
+        free, solid = memory.free | view.free | beneath, (memory.solid | view.solid) & ~view.free
+        if not _first_person(self.environment):  # in first person it looks first
+            solid = solid | (self._bumped(memory, free, solid, place) & ~paid)
         # A reward says that it got within reach on the way to where it was going; no reward, that it is not within reach now.
-        arrived, elsewhere = chart.within(memory.meant[0], memory.meant[1], REACH + slack), memory.fresh | ~chart.within(place.x, place.y)
+        arrived = chart.within(memory.meant[0], memory.meant[1], REACH + longer)
+        elsewhere = memory.fresh | ~chart.within(place.x, place.y, REACH - shorter)
         possible = memory.possible & chart.band(params) & ~solid & jnp.where(paid, arrived, elsewhere)
         if self.environment.task.goal_visible:
             possible = jnp.where(jnp.any(view.goal), view.goal, possible & ~view.free)

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from unseen.environments.memory_suite import clock, compact_land, walker
+from unseen.environments.memory_suite.players import routes
 from unseen.environments.memory_suite.walker import SPEED, TURN, Pose
 
 FORWARD, BACKWARD, LEFT, RIGHT, LOOK_LEFT, LOOK_RIGHT, CURVE_LEFT, CURVE_RIGHT = range(8)  # in first person
@@ -16,6 +17,8 @@ STRIDE, SWING = clock.ACTION_REPEAT * SPEED, clock.ACTION_REPEAT * TURN  # metre
 WAYS = (compact_land.FORWARD, compact_land.RIGHT, compact_land.BACKWARD, compact_land.LEFT)
 QUARTERS = np.arange(4, dtype=np.float32) * np.float32(np.pi / 2)  # to the right of the heading, in the same order
 ASKEW = 0.75 * SWING  # radians off a way that are worth a turn; more than half a turn, or it would turn to and fro
+MARGIN = 0.27  # metres a body wants on all sides, a little more than its radius
+FARTHEST = 16.0  # metres to a place that it can go straight to
 ASIDE = 0.2  # metres off the middle of a cell at which a body goes back there first
 
 
@@ -28,7 +31,8 @@ def steer(place: Pose, to: Float[Array, "2"], walls: Bool[Array, "H W"]) -> Int[
     """The first-person action that goes straight to a place (x, y), sliding along walls that are in its way.
 
     One of the four ways of walking is never more than 45 degrees off. Where walking zigzag would take longer than turning first, it
-    turns, while going forward if forward is the way; otherwise it walks whichever way brings it nearest.
+    turns, while going forward if forward is the way; otherwise it walks whichever way brings it nearest, rather one after which
+    the place is still straight ahead.
     """
     right, down = to[0] - place.x, to[1] - place.y
     metres = jnp.hypot(right, down)
@@ -41,8 +45,16 @@ def steer(place: Pose, to: Float[Array, "2"], walls: Bool[Array, "H W"]) -> Int[
     ahead = straight == 0
     turn = jnp.where(askew > 0, jnp.where(ahead, CURVE_RIGHT, LOOK_RIGHT), jnp.where(ahead, CURVE_LEFT, LOOK_LEFT))
     after = jax.vmap(lambda way: led(place, way, walls))(jnp.asarray(WAYS, jnp.int32))
-    nearest = jnp.argmin(jnp.hypot(to[0] - after[:, 0], to[1] - after[:, 1]))
-    return jnp.where(turns, turn, jnp.asarray(WAYS, jnp.int32).at[nearest].get(mode="clip")).astype(jnp.int32)
+    still = jax.vmap(lambda here: routes.clear(walls, here, to, MARGIN, FARTHEST))(after)
+    gain = metres - jnp.hypot(to[0] - after[:, 0], to[1] - after[:, 1])
+    best = jnp.argmax(gain + jnp.where(still & (gain > STRIDE / 3), 2 * STRIDE, 0.0))
+    return jnp.where(turns, turn, jnp.asarray(WAYS, jnp.int32).at[best].get(mode="clip")).astype(jnp.int32)
+
+
+def faced(place: Pose, direction: Int[Array, ""]) -> Int[Array, ""]:
+    """The first-person action that turns north, east, south or west; where it looks there already, it turns to and fro."""
+    off = (direction.astype(jnp.float32) * (jnp.pi / 2) - place.heading + jnp.pi) % (2 * jnp.pi) - jnp.pi
+    return jnp.where(off > 0, LOOK_RIGHT, LOOK_LEFT).astype(jnp.int32)
 
 
 def led(place: Pose, action: Int[Array, ""], walls: Bool[Array, "H W"]) -> Float[Array, "2"]:
