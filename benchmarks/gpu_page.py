@@ -31,6 +31,7 @@ PPO = {
     "ppo_gru_bf16_4096": ("the same in bfloat16, 4,096 environments", "≥ 5 M"),
     "ppo_gru_bf16_32768": ("the same in bfloat16, 32,768 environments", "≥ 20 M"),
 }
+MEMORY_HARDWARE = "One NVIDIA H100 80GB (driver 580.159), 16 cores; Python 3.12.3, jax 0.11.2 (CUDA 13)."
 ENVIRONMENTS = ("heavenhell_3", "position_cartpole_easy", "memory_four_rooms_7x7", "concentration_easy")
 
 
@@ -62,6 +63,18 @@ def page(figures: dict[str, float], paper: Results) -> list[str]:
     return [*lines, *reproduction(paper)]
 
 
+def memory_suite(figures: dict[str, float]) -> list[str]:
+    """Rates of the memory suite by environment and number of copies."""
+    rates = {(key.split()[0], key.split()[1]): rate for key, rate in figures.items()}
+    copies = sorted({int(count) for _, count in rates})
+    names = list(dict.fromkeys(name for name, _ in rates))
+    cells = [[f"{rates[name, str(n)]:,.0f}" if (name, str(n)) in rates else "not run" for n in copies] for name in names]
+    lines = ["## The memory suite", "", MEMORY_HARDWARE, ""]
+    lines += ["`python benchmarks/memory_suite.py --only NAME --copies N`: random actions, every byte of every picture added up.", ""]
+    lines += markdown(["environment", *(f"{n:,} copies" for n in copies)], [[f"`{n}`", *row] for n, row in zip(names, cells, strict=True)])
+    return [*lines, "", "What a GRU agent learned of each task on it in one to two and a half minutes: [memory](memory.md).", ""]
+
+
 def reproduction(paper: Results) -> list[str]:
     """The finished cells of the paper-scale grid."""
     done = [outcome for outcome in paper.outcomes if outcome.metrics is not None]
@@ -88,7 +101,8 @@ def main() -> None:
     drawn = learning_curves({label: band(each) for label, each in curves.items()}, references=report.references_of(TASK))
     (results / f"gpu-{TASK}.png").write_bytes(png(drawn))
     figures = json.loads((results / "speed" / "gpu.json").read_text(encoding="utf-8"))
-    (results / "gpu.md").write_text("\n".join(page(figures, paper)), encoding="utf-8")
+    suite = json.loads((results / "speed" / "gpu_memory.json").read_text(encoding="utf-8"))
+    (results / "gpu.md").write_text("\n".join([*page(figures, paper), *memory_suite(suite)]), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from environments import random_actions
 from figures import arguments, conditions, peak_memory_mib, show, write
 
 POOL = 4096
-COMPACT_COPIES, FIRST_PERSON_COPIES = 1024, 1024
+COPIES = 1024
 
 
 def walk(environment: Any, copies: int, devices: int, pool: int) -> tuple[Callable[[int], Any], float]:
@@ -99,6 +99,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="about how long each figure takes")
     parser.add_argument("--only", default="", help="part of a name")
+    parser.add_argument("--copies", type=int, help=f"instead of {COPIES:,}; more on an accelerator")
     parser.add_argument("--peer", type=Path, help="a Python with memory-maze installed")
     options = parser.parse_args()
     seconds = 0.01 if options.quick else options.seconds
@@ -114,7 +115,7 @@ def main() -> None:
     if options.quick:
         names = [name for name in names if name.endswith("/continuous-recognition")]
     for name in sorted(names, key=lambda name: name.startswith("memory-fp")):
-        copies = (64 if options.quick else FIRST_PERSON_COPIES) if name.startswith("memory-fp") else COMPACT_COPIES
+        copies = options.copies or (64 if options.quick and name.startswith("memory-fp") else COPIES)
         rate, before = steps_per_s(unseen.make(name), copies, seconds, 64 if options.quick else POOL)
         kind, task = name.split("/")
         figures[f"{'firstperson' if kind == 'memory-fp' else 'compact'}_{task.replace('-', '_')}"] = rate
