@@ -6,6 +6,7 @@ strips of a task show the same trial.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,11 @@ def lands(name: str, compact: Any, first: Any) -> Iterator[Moment]:
         heading = min(options, key=lambda o: (o[0], o[1] != heading))[1]
         row, column = row + int(HEADINGS[heading][0]), column + int(HEADINGS[heading][1])
         way.append((row, column, heading))
-    spots = [0, len(way) // 3, 2 * len(way) // 3, max(len(way) - 3, 0)]
-    for words, k in zip(("a start", "on the way", "on the way", "before the goal"), spots, strict=True):
-        pose = tuple(jnp.int32(v) for v in way[k])
+    last = next(k for k in range(len(way)) if all(h == heading for _, _, h in way[k + 1 :]))  # from here it is straight ahead
+    before = (*way[max(last, len(way) - 4)][:2], heading)
+    spots = [way[0], way[len(way) // 3], way[2 * len(way) // 3], before]
+    for words, spot in zip(("a start", "on the way", "on the way", "before the goal"), spots, strict=True):
+        pose = tuple(jnp.int32(v) for v in spot)
         after = grid._replace(row=pose[0], column=pose[1], heading=pose[2])
         _, walking = first.reset(jax.random.key(KEY), params)
         x, y, angle = walker.at(*pose)
@@ -74,20 +77,23 @@ def lands(name: str, compact: Any, first: Any) -> Iterator[Moment]:
 
 
 def rooms(name: str, compact: Any, first: Any) -> Iterator[Moment]:
-    """Room 1, the shut door, room 2."""
+    """Room 1, the corridor, room 2; of moving blocks both rooms twice, half a second apart."""
     params = first.levels["train"][-1][1]
     _, grid = compact.reset(jax.random.key(KEY), params)
     _, walking = first.reset(jax.random.key(KEY), params)
     zero = jnp.int32(0)
     passive = compact.task.start == chambers.FACING
-    views = (
-        ("room 1", (4, 1, 1) if passive else (4, 7, 3), chambers.ROOM),
-        ("the corridor", (4, 9, 1), chambers.WAITING),
-        ("the door opens", (4, 9, 1), chambers.OPEN),
-        ("room 2", (4, 17, 3) if passive else (4, 13, 1), chambers.OPEN),
-    )
-    for words, place, phase in views:
-        progress = chambers.Progress(zero, jnp.int32(phase), jnp.int32(480), jnp.int32(24))
+    first_room = ((4, 1, 1) if passive else (4, 7, 3), chambers.ROOM)
+    corridor = "the corridor", (4, 9, 1), chambers.WAITING, 24
+    opens = "the door opens", chambers.THRESHOLD, chambers.OPEN, 24
+    second_room = ((4, 17, 3) if passive else (4, 13, 1), chambers.OPEN)
+    if compact.task.moving:
+        views = [("room 1", *first_room, 24), ("half a second later", *first_room, 54), corridor]
+        views += [("room 2", *second_room, 24), ("half a second later", *second_room, 54)]
+    else:
+        views = [("room 1", *first_room, 24), corridor, opens, ("room 2", *second_room, 24)]
+    for words, place, phase, ticks in views:
+        progress = chambers.Progress(zero, jnp.int32(phase), jnp.int32(480), jnp.int32(ticks))
         pose = tuple(jnp.int32(v) for v in place)
         x, y, angle = walker.at(*pose)
         turn = grid._replace(progress=progress, row=pose[0], column=pose[1], heading=pose[2])
@@ -140,9 +146,26 @@ def words_of(space: gymnasium.Space) -> str:
     return f"{int(space.n)} ({space})"  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def paragraphs(name: str) -> list[str]:
+    """What a task says about itself."""
+    doc = (type(task(name)).__doc__ or "").split("\n\n    Source:")[0]
+    return [" ".join(part.split()) for part in doc.split("\n\n")]
+
+
+def numbers(compact: Any) -> list[str]:
+    """What the compact observation and the signals hold, in the words of the code."""
+    doc = inspect.cleandoc(type(compact).__doc__ or "").split("\n\n")
+    lines = [" ".join(part.split()) for part in doc if part.startswith(("Observation:", "Signals:"))]
+    if hasattr(compact.task, "feature_names"):
+        looks = ", ".join(f"{k} {look}" for k, look in enumerate(screen.looks(compact.task)))
+        names = ", ".join(["screen", *compact.action_names[1:], *compact.task.feature_names])
+        lines += [f"Screens: {looks}.", f"The numbers in turn: {names}.", f"Its own signals: {compact.task.hidden_spaces.__doc__.strip()}"]
+    return "\n\n".join(lines).split("\n")
+
+
 def level_table(environment: Any) -> list[str]:
     """A row for each level: what differs, and how many steps an episode has at most."""
-    lines = ["| level | stimuli | scale | steps |", "| --- | --- | --- | --- |"]
+    lines = ["| level | stimuli | scale | steps at most |", "| --- | --- | --- | --- |"]
     for level, mixture in environment.levels.items():
         stimuli = "holdout" if bool(mixture[0][1].holdout) else "train"
         scale = "; ".join((f"{weight:g} of " if len(mixture) > 1 else "") + scale_words(params) for weight, params in mixture)
@@ -173,7 +196,7 @@ HEAD = """# The memory suite: gallery and levels
 
 Thirteen tasks after Fortunato et al. 2019, each in two embodiments of the same logic: `memory/TASK`, turn-based and categorical, for
 fast science on a CPU; `memory-fp/TASK`, in first person, RGB pictures of 96 by 72 pixels (`width=64, height=64` for smaller ones). The
-same draw gives the same trials in both. What comes from the released levels, and what is proposed here because it was never
+same key gives the same trials in both. What comes from the released levels, and what is proposed here because it was never
 published, is told task by task in [methods and papers](paper_index.md#the-memory-suite).
 
 ```bash
@@ -199,9 +222,7 @@ def main() -> None:
         for kind, k in (("compact", 1), ("fp", 2)):
             strip([moment[k] for moment in moments]).save(IMAGES / f"{name}-{kind}.png", optimize=True)
         seen = ", ".join(moment[0] for moment in moments)
-        doc = (type(task(name)).__doc__ or "").split("\n\n    Source:")[0]
-        paragraphs = [" ".join(part.split()) for part in doc.split("\n\n")]
-        lines += [f"## {name}", "", "\n\n".join(paragraphs), ""]
+        lines += [f"## {name}", "", "\n\n".join(paragraphs(name)), ""]
         lines += [f"![{name}, compact: {seen}](images/memory/{name}-compact.png)", ""]
         lines += [f"![{name}, first person: {seen}](images/memory/{name}-fp.png)", ""]
         lines += [f"*From left to right: {seen}. Above compact, below first person.*", ""]
@@ -210,9 +231,10 @@ def main() -> None:
         for environment in (compact, first):
             actions = ", ".join(environment.action_names)
             lines.append(f"| `{environment.name}` | {words_of(environment.observation_space(params))} | {actions} |")
+        lines += ["", *numbers(compact), ""]
         signals = ", ".join(f"`{signal}`" for signal in first.signal_spaces(params))
-        lines += ["", f"Signals: {signals} (the last in first person only).", "", "Compact:", "", *level_table(compact), ""]
-        lines += ["First person:", "", *level_table(first), ""]
+        lines += [f"All signals: {signals} (the last in first person only).", "", "Levels, compact:", "", *level_table(compact), ""]
+        lines += ["Levels, first person:", "", *level_table(first), ""]
         print(name, seen, flush=True)
     (DOCS / "memory-suite.md").write_text("\n".join(lines).rstrip() + "\n", "utf-8")
 

@@ -14,9 +14,11 @@ import argparse
 import json
 from pathlib import Path
 
+import jax
 import polars as pl
 
 import unseen
+from figures import machine
 from unseen.environments.memory_suite.suite import TASKS
 from unseen.experiments.toml import to_toml
 
@@ -31,21 +33,30 @@ def experiment(task: str, env_steps: int, seeds: int) -> unseen.Experiment:
 
 
 def kept(wanted: unseen.Experiment, task: str) -> bool:
-    """Whether a finished task is on record with these settings."""
-    path = RESULTS / f"{task}.toml"
-    return path.exists() and path.read_text(encoding="utf-8") == to_toml(wanted) and (RESULTS / f"{task}.json").exists()
+    """Whether a finished task is on record with these settings, its scores too."""
+    settings, record = RESULTS / f"{task}.toml", RESULTS / f"{task}.json"
+    if not (settings.exists() and record.exists()) or settings.read_text(encoding="utf-8") != to_toml(wanted):
+        return False
+    return bool(json.loads(record.read_text())["scores"])
 
 
 def keep(run: unseen.Run, task: str, episodes: int) -> None:
-    """Curves, settings, and scores of the last policy on every level."""
+    """Curves, settings, where it was trained, and scores of the last policy on every level."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     columns = ("seed", "env_steps", "wall_s", "metric", "value")
     run.metrics().filter(pl.col("metric").is_in(METRICS)).select(columns).write_parquet(RESULTS / f"{task}.parquet")
     scores = {}
     for level in unseen.make(f"memory/{task}").levels:
         scores[level] = run.evaluate(level=level, episodes=episodes).sort("seed")["return"].to_list()
-    (RESULTS / f"{task}.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    record = {"device": device(), "scores": scores}
+    (RESULTS / f"{task}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (RESULTS / f"{task}.toml").write_text(to_toml(run.experiment), encoding="utf-8")
+
+
+def device() -> str:
+    """The accelerator's own name, or the processor."""
+    kind = jax.devices()[0].device_kind
+    return machine(["jax"])[0] if kind == "cpu" else kind
 
 
 def main() -> None:

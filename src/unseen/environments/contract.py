@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -40,7 +41,7 @@ class References:
     Attributes:
         random: uniform random actions.
         memoryless: the best player known that sees only the current observation.
-        perfect_memory: remembers everything observed; the ceiling for an agent.
+        perfect_memory: remembers what it observed and acts by a stated rule; a mark for agents, and their ceiling where that rule is best.
         oracle: sees the state.
         discounted: the same players under the discount named here, where tables allow it: player -> (discount, score).
         others: undiscounted scores of further players, by name, such as one with a shortcut that a task is meant to rule out.
@@ -52,6 +53,12 @@ class References:
     oracle: Score | None = None
     discounted: Mapping[str, tuple[float, Score]] = field(default_factory=dict)
     others: Mapping[str, Score] = field(default_factory=dict)
+
+    def normalised(self, score: float) -> float:
+        """100 (score - random) / (perfect memory - random); NaN where one of the two is not known or they are equal."""
+        if self.random is None or self.perfect_memory is None or self.perfect_memory.mean == self.random.mean:
+            return math.nan
+        return 100 * (score - self.random.mean) / (self.perfect_memory.mean - self.random.mean)
 
 
 @runtime_checkable

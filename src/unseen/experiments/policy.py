@@ -14,13 +14,15 @@ from unseen.agents.actor import Seen
 from unseen.agents.build import ActorCritic
 from unseen.agents.heads import Head, NormalHead
 
+ACTING = 0xAC7  # folded into the key of a policy's own draws: training starts from the plain keys of its seeds
+
 
 class Policy:
     """pi(a | h), with the memory handed in and out; the carry holds the previous action too."""
 
     def __init__(self, agent: ActorCritic, key: int = 0) -> None:
         self.agent = agent
-        self._key = jax.random.fold_in(jax.random.key(key), 0xAC7)  # training starts from the plain keys of its seeds
+        self._key = jax.random.fold_in(jax.random.key(key), ACTING)
         self._act = jax.jit(_act, static_argnames="greedy")
 
     def initial(self, batch: int) -> Any:

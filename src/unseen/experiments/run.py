@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from unseen.experiments.policy import Policy
 
 MOST_EPISODES = 10_000_000
+EVALUATION = 0xE7A1  # folded into the key of a seed, so that no episode of evaluation is one of training
 
 
 def load(directory: str | os.PathLike[str], environment: Any = None, trust: bool = False) -> Run:
@@ -126,10 +127,12 @@ class Run:
             greedy: the most probable actions instead of draws.
 
         Returns:
-            One row per seed: level, episodes, return and its standard error, discounted return, length, terminated (a fraction).
+            One row per seed: level, episodes, return and its standard error, discounted return, length, terminated (a fraction); and
+            where reference players of the level were measured, the return normalised (0 the random player, 100 perfect memory).
         """
         import polars as pl
 
+        marks = None if self._external else self.environment.references(level)
         rows = []
         for k in range(self.experiment.seeds) if seed is None else [seed]:
             played = self.episodes(episodes, level=level, seed=k, greedy=greedy)
@@ -146,6 +149,8 @@ class Run:
                     "terminated": float(played.terminated.sum() / len(played)),
                 }
             )
+            if marks is not None and not math.isnan(marks.normalised(0.0)):
+                rows[-1]["normalised"] = marks.normalised(rows[-1]["return"])
         return pl.DataFrame(rows)
 
     def episodes(self, n: int, *, level: str = "train", seed: int = 0, greedy: bool = False) -> Episodes:
@@ -260,7 +265,7 @@ class Run:
         import jax
 
         # Training folds small numbers; a key folded with this constant is never one of its keys.
-        return jax.random.fold_in(jax.random.key(self.experiment.first_seed + seed), 0xE7A1)
+        return jax.random.fold_in(jax.random.key(self.experiment.first_seed + seed), EVALUATION)
 
     def _spaces(self) -> tuple[Any, Any, dict[str, Any]]:
         if self._external:

@@ -8,11 +8,22 @@ A termination is a discount of 0; a cut is not. They are never merged here.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxtyping import Float
 
 Values = Float[Any, "T"]  # numpy, jax or torch
+
+
+class VTrace(NamedTuple):
+    """Attributes:
+
+    target_tm1: what the value should be, v_s of the source.
+    advantage_tm1: what multiplies the gradient of log pi, with the clipped ratio in it.
+    """
+
+    target_tm1: Values
+    advantage_tm1: Values
 
 
 def td_errors(r_t: Values, discount_t: Values, v_tm1: Values, v_t: Values) -> Values:
@@ -87,6 +98,46 @@ def n_step_returns(r_t: Values, discount_t: Values, v_t: Values, n: int, *, cont
         following_t = xp.concatenate([g_t[1:], v_t[-1:]])
         g_t = r_t + discount_t * (go_on_t * following_t + (1.0 - go_on_t) * v_t)
     return g_t
+
+
+def vtrace(
+    ratio_tm1: Values,
+    r_t: Values,
+    discount_t: Values,
+    v_tm1: Values,
+    v_t: Values,
+    *,
+    lambda_: float = 1.0,
+    clip_ratio: float = 1.0,
+    clip_trace: float = 1.0,
+    clip_policy: float = 1.0,
+    continues_t: Values | None = None,
+) -> VTrace:
+    """V-trace targets and advantages, for actions drawn by an older policy:
+
+    delta_t = min(clip_ratio, ratio) (r_t + discount_t v_t - v_tm1)
+    target_tm1 - v_tm1 = delta_t + discount_t lambda min(clip_trace, ratio) (target_t - v_t)
+    advantage_tm1 = min(clip_policy, ratio) (r_t + discount_t target_t - v_tm1)
+
+    with target_t := v_t at a cut and at the end. With ratios of 1 the targets are those of TD(lambda).
+
+    Args:
+        ratio_tm1: pi(a) / mu(a) of the action taken, shape (T,).
+        r_t, discount_t, v_tm1, v_t: shape (T,); see the module's first lines for the indices.
+        lambda_: shortens the traces further.
+        clip_ratio, clip_trace, clip_policy: rho-bar, c-bar and rho-bar of the policy gradient.
+        continues_t: 0 where the trajectory was cut after this step; default: nowhere.
+
+    Source: Espeholt et al. 2018, equations 1 and 4.
+    """
+    xp = _namespace(v_t)
+    go_on_t = 1.0 + 0.0 * v_t if continues_t is None else continues_t
+    delta_t = xp.clip(ratio_tm1, None, clip_ratio) * td_errors(r_t, discount_t, v_tm1, v_t)
+    trace_t = lambda_ * xp.clip(ratio_tm1, None, clip_trace)
+    correction_tm1 = _backwards(delta_t, discount_t * trace_t * go_on_t, 0.0 * v_t[-1])
+    correction_t = go_on_t * xp.concatenate([correction_tm1[1:], 0.0 * v_t[-1:]])
+    advantage_tm1 = xp.clip(ratio_tm1, None, clip_policy) * td_errors(r_t, discount_t, v_tm1, v_t + correction_t)
+    return VTrace(v_tm1 + correction_tm1, advantage_tm1)
 
 
 def _backwards(x_t: Values, decay_t: Values, final: Any) -> Values:

@@ -117,7 +117,7 @@ class Rooms:
         if self.phase == ROOM and self.column >= 9:
             self.phase, self.since = WAITING, 0
         elif self.phase == WAITING and self.since >= self.delay:
-            self.phase = OPEN
+            self.phase, self.row, self.column, self.heading = OPEN, 4, 11, 1
         elif self.phase == OPEN and touched is not None:
             self.phase, self.since, self.reward = PAUSE, 0, float(touched == self.now("altered"))
         elif self.phase == PAUSE and self.since >= 60:
@@ -133,14 +133,15 @@ class Rooms:
             end = self.row + steps * down, self.column + steps * right
             observed += [steps, int(end[1] in (8, 12) and end[0] in (4, 5))]
         front, side = FRONT[self.heading], FRONT[(self.heading + 1) % 4]
-        listed = [[0] * 5 for _ in range(self.task.most)]
-        for k, row, column, colour in self.blocks():
+        listed = []
+        for _, row, column, colour in self.blocks():
             down, right = row - self.row, column - self.column
             ahead, aside = (down * way[0] + right * way[1] for way in (front, side))
             if not 8 < self.column < 12 and ahead >= 1 and abs(aside) <= min(ahead, 6):
                 amounts = colours.AMOUNTS[colour + 5 * bool(self.drawn["holdout"])]
-                listed[k] = [ahead, 7 + aside, *(1 + int(amount) for amount in amounts)]
-        return observed + [number for block in listed for number in block]
+                listed.append([ahead, 7 + aside, *(1 + int(amount) for amount in amounts)])
+        padded = sorted(listed) + [[0] * 5] * (self.task.most - len(listed))
+        return observed + [number for block in padded for number in block]
 
 
 def offsets(motion: int, ticks: int) -> tuple[float, float]:
@@ -205,7 +206,9 @@ def test_the_far_door_opens_so_many_turns_after_entering(task: str, level: str, 
     assert (int(state.column), doors()) == (9, (True, True))
     for turn in range(1, turns + 1):
         state = step(jax.random.key(0), state, jnp.int32(back if turn < 3 else 4), params).state
-        assert (int(state.column), doors()) == (9, (True, turn < turns))
+        # It backs against the door and turns; when the far door opens it stands before that.
+        assert (int(state.column), doors()) == ((9, (True, True)) if turn < turns else (11, (True, False)))
+    assert (int(state.row), int(state.heading)) == (4, 1)
 
 
 @lru_cache

@@ -8,7 +8,7 @@ import pytest
 
 import unseen
 from unseen.environments.memory_suite.players.cast import players
-from unseen.environments.memory_suite.players.measure import EVALUATION, played
+from unseen.environments.memory_suite.players.measure import played
 
 EPISODES = 300
 # Level -> mark of the memoryless player, from the specification's §3.1 to §3.4 (simulated there with 20,000 episodes, or exact).
@@ -46,11 +46,3 @@ def test_in_first_person_the_ceiling_is_reached_within_the_time_limit(task: str)
     environment = unseen.make(f"memory-fp/{task}")
     remembers = played(environment, "holdout_extrapolate", players(environment)["perfect_memory"], 20, jax.random.key(1)).returns
     np.testing.assert_array_equal(remembers, environment.task.scales["extrapolate"].trials)
-
-
-def test_keys_of_the_players_are_none_of_training():
-    """Training folds small numbers into the key of a seed, evaluation of runs another constant."""
-    key = jax.random.key(3)
-    own = jax.random.key_data(jax.random.fold_in(key, EVALUATION))
-    others = [jax.random.key_data(jax.random.fold_in(key, k)) for k in (*range(64), 0xE7A1)]
-    assert not any(np.array_equal(own, other) for other in others)

@@ -396,5 +396,5 @@ def _box(x: int, y: int) -> tuple[slice, slice]:
 
 @pytest.mark.parametrize(("option", "value"), [("width", 47), ("width", 513), ("height", 0), ("height", 1_000)])
 def test_pictures_of_other_sizes_are_refused(option: str, value: int) -> None:
-    with pytest.raises(UserError, match=f"memory-fp/change-detection: {option}={value} is not allowed; give a whole number from 48 to 512"):
+    with pytest.raises(UserError, match=f"memory-fp/change-detection: {option}={value} is not allowed; give a whole number from 64 to 512"):
         FirstPersonScreen(TASKS[2], **{option: value})

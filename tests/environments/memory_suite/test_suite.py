@@ -16,6 +16,8 @@ from unseen.environments import make, names
 from unseen.environments.memory_suite import suite
 from unseen.environments.navigation import HeavenHell
 from unseen.errors import UserError
+from unseen.experiments.policy import ACTING
+from unseen.experiments.run import EVALUATION
 
 # §1.3, in the order of its table; released names have underscores.
 RELEASED = (
@@ -95,7 +97,7 @@ def test_an_unknown_task_or_level_is_answered_with_the_nearest() -> None:
 @pytest.mark.parametrize("task", FAMILIES)
 @pytest.mark.parametrize("option", ["width", "height"])
 def test_pictures_out_of_range_are_refused(task: str, option: str) -> None:
-    least = 48 if task == "continuous-recognition" else 16
+    least = 64 if task == "continuous-recognition" else 16
     for value in (least, 512):
         made = make(f"memory-fp/{task}", **{option: value})
         assert made.observation_space().shape[option == "width"] == value
@@ -106,15 +108,10 @@ def test_pictures_out_of_range_are_refused(task: str, option: str) -> None:
 
 
 def test_a_missing_folder_or_file_of_stimuli_is_one_line() -> None:
-    """When the first picture is asked for, or before."""
-
-    def ask(name: str, option: str) -> None:
-        environment = make(f"memory-fp/{name}", **{option: "no/such/place"})
-        jax.eval_shape(environment.reset, jax.random.key(0), environment.levels["train"][0][1])
-
+    """When the environment is made, and not when the first picture is painted."""
     for name, option in (("continuous-recognition", "photographs"), ("what-then-where", "mnist")):
         with pytest.raises(UserError) as caught:
-            ask(name, option)
+            make(f"memory-fp/{name}", **{option: "no/such/place"})
         assert "no/such/place" in str(caught.value)
         assert "\n" not in str(caught.value)
 
@@ -196,7 +193,7 @@ def test_no_evaluation_key_is_a_training_key_by_construction() -> None:
     plain = np.asarray(jax.random.key_data(jax.vmap(jax.random.key)(seeds)))
     assert not plain[:, 0].any()
     fold = jax.vmap(lambda seed, constant: jax.random.fold_in(jax.random.key(seed), constant), (0, None))
-    for constant in (0xE7A1, 0xAC7):  # of evaluation, of a policy's own draws
+    for constant in (EVALUATION, ACTING):  # of evaluation, of a policy's own draws
         folded = np.asarray(jax.random.key_data(fold(seeds, jnp.uint32(constant))))
         assert folded[:, 0].all()
         assert len(np.unique(folded, axis=0)) == len(seeds)
@@ -238,3 +235,43 @@ def test_resets_of_evaluation_are_never_those_of_training(tmp_path: Any) -> None
     assert len(evaluations[0]) == 40
     assert evaluations[0] == evaluations[1]  # fixed
     assert not training & evaluations[0]
+
+
+# ---- one draw, two embodiments ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", suite.TASKS)
+def test_the_same_key_gives_the_same_episode_in_both(task: str) -> None:
+    """What is random of an episode; where a gaze starts is not part of it."""
+    compact, seen = make(f"memory/{task}"), make(f"memory-fp/{task}")
+    key = jax.random.key(51)
+    level = compact.levels["holdout_interpolate"][0][1], seen.levels["holdout_interpolate"][0][1]
+    states = [jit(lambda k, e=e, p=p: e.reset(k, p)[1])(key) for e, p in zip((compact, seen), level, strict=True)]
+    part = next(name for name in ("drawn", "land", "blocks", "chains") if hasattr(states[0], name))
+    for a, b in zip(*(jax.tree.leaves(getattr(state, part)) for state in states), strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b), err_msg=part)
+
+
+@pytest.mark.parametrize("make_it", [suite.task, suite.compact, suite.first_person])
+def test_an_unknown_task_names_the_nearest(make_it: Any) -> None:
+    with pytest.raises(UserError, match="did you mean 'spot-diff'"):
+        make_it("spot-dif")
+
+
+@pytest.mark.parametrize("task", suite.TASKS)
+@pytest.mark.parametrize(("width", "height"), [(64, 64), (64, 512)])
+def test_pictures_of_the_smallest_sizes_can_be_painted(task: str, width: int, height: int) -> None:
+    environment = make(f"memory-fp/{task}", width=width, height=height)
+    shape = jax.eval_shape(environment.reset, jax.random.key(0), environment.levels["train"][0][1])[0]
+    assert shape.shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("task", suite.TASKS)
+@pytest.mark.parametrize("embodiment", ["memory", "memory-fp"])
+def test_a_recorded_state_can_be_drawn(embodiment: str, task: str) -> None:
+    """Reports draw states whose leaves are NumPy arrays; the picture is that of the state itself."""
+    environment = make(f"{embodiment}/{task}")
+    params = environment.levels["train"][0][1]
+    state = jit(lambda key: environment.reset(key, params)[1])(jax.random.key(9))
+    picture = environment.draw(jax.tree.map(np.asarray, state), params)
+    np.testing.assert_array_equal(picture, environment.draw(state, params))

@@ -65,8 +65,14 @@ def view(session: Session) -> dict[str, Any]:
 
 
 def about(environment: Any) -> list[str]:
-    """What the environment's own description says to a player: its paragraphs up to the first that is for programmers."""
-    kind = type(getattr(environment, "environment", environment))  # of what a wrapper such as NoisySignals holds
+    """What the descriptions say to a player, of the task where there is one, then of the environment: their paragraphs up to the first
+    that is for programmers."""
+    inner = getattr(environment, "environment", environment)  # what a wrapper such as NoisySignals holds
+    of_task = _told_by(type(inner.task)) if hasattr(inner, "task") else []
+    return [*of_task, *_told_by(type(inner))]
+
+
+def _told_by(kind: type) -> list[str]:
     text = inspect.cleandoc(kind.__doc__ or "")
     if text.startswith(f"{kind.__name__}("):
         return []  # the signature that a dataclass gives itself

@@ -36,11 +36,8 @@ def summarise(scores: Sequence[float], references: References) -> Summary:
     n = len(scores)
     mean = float(np.mean(scores)) if n else math.nan
     error = float(np.std(scores, ddof=1)) / math.sqrt(n) if n > 1 else math.nan
-    random, perfect = references.random, references.perfect_memory
-    if random is None or perfect is None or perfect.mean == random.mean:
-        return Summary(n, mean, error, math.nan, math.nan)
-    span = perfect.mean - random.mean
-    return Summary(n, mean, error, 100 * (mean - random.mean) / span, abs(100 * error / span))
+    per_unit = references.normalised(1.0) - references.normalised(0.0)
+    return Summary(n, mean, error, references.normalised(mean), abs(per_unit * error))
 
 
 def known(references: References) -> dict[str, Score]:

@@ -48,6 +48,7 @@ class Start(NamedTuple):
 
 AWAY = Start(4, 7, 1)  # before the corridor, the blocks behind
 FACING = Start(4, 1, 1)  # across the room, the blocks ahead
+THRESHOLD = Start(4, FAR_DOOR - 1, 1)  # before the far door
 
 
 class SpotParams(NamedTuple):
@@ -122,6 +123,19 @@ class Progress(NamedTuple):
     phase: Int[Array, ""]
     timer: Int[Array, ""]
     clock: Int[Array, ""]
+
+
+class Moment(NamedTuple):
+    """When the body is put somewhere.
+
+    Attributes:
+        again: a new trial begins, at the task's start.
+        opens: the far door opens. The body then stands at `THRESHOLD`: otherwise place and heading in the corridor would be a notepad
+            that takes what was seen in room 1 to room 2, and no memory would be needed (measured: 65 % right with two blocks).
+    """
+
+    again: Bool[Array, ""]
+    opens: Bool[Array, ""]
 
 
 class Seen(NamedTuple):
@@ -199,7 +213,7 @@ def begin() -> Progress:
 
 def advanced(
     blocks: Blocks, progress: Progress, params: SpotParams, column: Float[Array, ""] | Int[Array, ""], touched: Int[Array, ""], frames: int
-) -> tuple[Progress, Float[Array, ""], Bool[Array, ""]]:
+) -> tuple[Progress, Float[Array, ""], Moment]:
     """What so many frames do.
 
     Args:
@@ -208,7 +222,7 @@ def advanced(
         frames: how much time passed.
 
     Returns:
-        progress, reward, and whether the agent is put back to the start of a new trial.
+        progress, reward, and whether a new trial begins or the far door opens.
     """
     phase, timer = progress.phase, progress.timer - frames
     enters = (phase == ROOM) & (column >= NEAR_DOOR + 1)
@@ -219,7 +233,11 @@ def advanced(
     set_to = jnp.where(enters, params.delay, jnp.where(answers, PAUSE_FRAMES, timer))
     right = answers & (touched == of_trial(blocks.altered, progress))
     ticks = jnp.where(again, 0, progress.clock + frames)
-    return Progress(progress.trial + again.astype(jnp.int32), now.astype(jnp.int32), set_to, ticks), right.astype(jnp.float32), again
+    return (
+        Progress(progress.trial + again.astype(jnp.int32), now.astype(jnp.int32), set_to, ticks),
+        right.astype(jnp.float32),
+        Moment(again, opens),
+    )
 
 
 def of_trial(by_trial: Int[Array, "32 *n"], progress: Progress) -> Int[Array, "*n"]:

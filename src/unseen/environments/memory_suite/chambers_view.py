@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import gymnasium
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
@@ -15,7 +16,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray, UInt8
 from unseen.environments import options
 from unseen.environments.contract import Params, References, Step
 from unseen.environments.memory_suite import chambers, clock, levels, scenery, scores, screen, walker
-from unseen.environments.memory_suite.chambers import COLUMNS, FAR_DOOR, NEAR_DOOR, ROWS, Blocks, Progress, SpotParams, SpotTask
+from unseen.environments.memory_suite.chambers import COLUMNS, FAR_DOOR, ROWS, Blocks, Progress, SpotParams, SpotTask
 from unseen.environments.memory_suite.compact_chambers import ChamberState, CompactChambers, signal_spaces, solid, told
 from unseen.environments.memory_suite.walker import Pose
 
@@ -50,7 +51,8 @@ class ChamberViewState(NamedTuple):
 class FirstPersonChambers:
     """Spot the difference as it is seen; 60 frames a second, 120 s an episode.
 
-    Actions: as in the arenas. A block of room 2 is touched by walking up to it; nobody walks through a block.
+    Actions: forward, backward, strafe left and right, look left and right, and both at once with forward. A block of room 2 is touched
+    by walking up to it; nobody walks through a block. When the far door opens the agent stands before it.
 
     Observation: RGB bytes.
 
@@ -98,7 +100,7 @@ class FirstPersonChambers:
         return clock.agent_steps(clock.frames(chambers.SECONDS))
 
     def reset(self, key: PRNGKeyArray, params: SpotParams) -> tuple[UInt8[Array, "h w 3"], ChamberViewState]:
-        state = ChamberViewState(chambers.draw(self.task, key, params), chambers.begin(), *self._start())
+        state = ChamberViewState(chambers.draw(self.task, key, params), chambers.begin(), *_at(self.task.start))
         return self.observe(state), state
 
     def respawn(self, key: PRNGKeyArray, state: ChamberViewState, params: Params = ()) -> tuple[UInt8[Array, "h w 3"], ChamberViewState]:
@@ -109,8 +111,9 @@ class FirstPersonChambers:
         reward = jnp.zeros((), jnp.float32)
         for _ in range(clock.ACTION_REPEAT):
             pose, touched = self._walked(state, action)
-            progress, paid, again = chambers.advanced(state.blocks, state.progress, params, pose.x - PAST_DOOR, touched, 1)
-            state = ChamberViewState(state.blocks, progress, *screen.either(again, self._start(), pose))
+            progress, paid, moment = chambers.advanced(state.blocks, state.progress, params, pose.x - PAST_DOOR, touched, 1)
+            pose = screen.either(moment.opens, _at(chambers.THRESHOLD), pose)
+            state = ChamberViewState(state.blocks, progress, *screen.either(moment.again, _at(self.task.start), pose))
             reward = reward + paid
         return Step(self.observe(state), state, reward, jnp.asarray(False))
 
@@ -129,6 +132,7 @@ class FirstPersonChambers:
     def draw(self, state: ChamberViewState, params: Params = ()) -> np.ndarray:
         from unseen.environments.memory_suite import cards
 
+        state = jax.tree.map(jnp.asarray, state)  # a recorded one is of NumPy arrays
         row, column, heading = walker.on_grid(state.pose)
         return cards.chamber_map(self._seen(state), np.asarray(solid(state.progress)), bool(state.blocks.holdout), row, column, heading)
 
@@ -141,11 +145,8 @@ class FirstPersonChambers:
         """What is seen, in the compact embodiment's categories, from the nearest cell and heading."""
         return CompactChambers(self.task).observe(ChamberState(state.blocks, state.progress, *walker.on_grid(state.pose)))
 
-    def _start(self) -> Pose:
-        return walker.at(*(jnp.asarray(part, jnp.int32) for part in self.task.start))
-
     def _seen(self, state: ChamberViewState) -> chambers.Seen:
-        return chambers.seen(self.task, state.blocks, state.progress, state.x >= NEAR_DOOR + 1, REACH)
+        return chambers.seen(self.task, state.blocks, state.progress, state.progress.phase != chambers.ROOM, REACH)
 
     def _walked(self, state: ChamberViewState, action: Int[Array, ""]) -> tuple[Pose, Int[Array, ""]]:
         """The pose a frame later, and the block of room 2 that is touched (-1 for none)."""
@@ -153,7 +154,11 @@ class FirstPersonChambers:
         there = self._seen(state)
         before, after = (jnp.hypot(there.column + 0.5 - at.x, there.row + 0.5 - at.y) for at in (state.pose, pose))
         collides: Bool[Array, ""] = jnp.any(there.present & (after < KEEPS_OFF) & (after < before))
-        near = there.present & (after < TOUCH) & (pose.x > FAR_DOOR + 1)
+        near = there.present & (after < TOUCH) & (after < before) & (pose.x > FAR_DOOR + 1)
         nearest = jnp.argmin(jnp.where(near, after, jnp.inf)).astype(jnp.int32)
         stays = Pose(state.x, state.y, pose.heading)
         return screen.either(collides, stays, pose), jnp.where(jnp.any(near), nearest, -1)
+
+
+def _at(start: chambers.Start) -> Pose:
+    return walker.at(*(jnp.asarray(part, jnp.int32) for part in start))

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import gymnasium
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
@@ -44,11 +45,12 @@ class CompactChambers:
     """Spot the difference on a grid; a step is 8 frames, so delays are 15 steps (2 s) to 120 (16 s) and an episode 900.
 
     Actions: 0 forward, 1 backward, 2 left, 3 right (seen from the agent; it keeps its heading), 4 turn left, 5 turn right.
-    A step into a block of room 2 touches it; nobody walks through a block.
+    A step into a block of room 2 touches it; nobody walks through a block. When the far door opens the agent stands before it.
 
-    Observation: `MultiDiscrete`: the heading; steps to the first wall or door ahead, to the left and to the right and whether it is a
-    door; then for each block steps ahead (0: not seen), 1 + 6 + steps to the right, and 1 + the amounts of red, green and blue.
-    A block is seen if it is in the same room, ahead, and no further to a side than ahead.
+    Observation: `MultiDiscrete`: the heading (0 north, 1 east, 2 south, 3 west); steps to the first wall or door ahead, to the left and
+    to the right and whether it is a door; then for each block steps ahead (0: not seen), 7 + steps to the right (less than 7: to the
+    left), and 1 + the amounts of red, green and blue. A block is seen if it is in the same room, ahead, and no further to a side than ahead. The nearest ahead comes first, of equals the
+    one further to the left, so that which block is which in the other room has to be told by their places.
 
     Signals: "answer" (the altered block), "blocks" (count, and row, column, colour, motion of each in room 1), "pose", "state" (all
     of these, the change, the phase and the timer in steps).
@@ -100,10 +102,10 @@ class CompactChambers:
         touched = jnp.where(walks & (column > FAR_DOOR), block, -1)
         row, column = jnp.where(moves, row, state.row), jnp.where(moves, column, state.column)
         heading = (state.heading + turn) % 4
-        progress, reward, again = chambers.advanced(state.blocks, state.progress, params, column, touched, clock.COMPACT_FRAMES)
-        start = self.task.start
-        row, column, heading = (jnp.where(again, first, now) for first, now in zip(start, (row, column, heading), strict=True))
-        after = ChamberState(state.blocks, progress, row, column, heading)
+        progress, reward, moment = chambers.advanced(state.blocks, state.progress, params, column, touched, clock.COMPACT_FRAMES)
+        pose = (jnp.where(moment.opens, put, now) for put, now in zip(chambers.THRESHOLD, (row, column, heading), strict=True))
+        pose = (jnp.where(moment.again, put, now) for put, now in zip(self.task.start, pose, strict=True))
+        after = ChamberState(state.blocks, progress, *pose)
         return Step(self.observe(after), after, reward, jnp.asarray(False))
 
     def action_mask(self, state: ChamberState, params: Params = ()) -> None:
@@ -120,6 +122,7 @@ class CompactChambers:
     def draw(self, state: ChamberState, params: Params = ()) -> np.ndarray:
         from unseen.environments.memory_suite import cards
 
+        state = jax.tree.map(jnp.asarray, state)  # a recorded one is of NumPy arrays
         there = self._seen(state)
         return cards.chamber_map(
             there, np.asarray(solid(state.progress)), bool(state.blocks.holdout), state.row, state.column, state.heading
@@ -154,10 +157,11 @@ class CompactChambers:
         visible = there.present & here & (ahead >= 1) & (jnp.abs(aside) <= jnp.minimum(ahead, ASIDE))
         amounts = colours.amounts(there.colour, state.blocks.holdout) + 1
         rows = jnp.concatenate([ahead[:, None], 1 + ASIDE + aside[:, None], amounts], axis=-1)
-        return jnp.where(visible[:, None], rows, 0)
+        order = jnp.argsort(jnp.where(visible, rows[:, 0] * BLOCK[1] + rows[:, 1], AHEAD * BLOCK[1] + BLOCK[1]))
+        return jnp.where(visible[:, None], rows, 0)[order]
 
     def _seen(self, state: ChamberState) -> chambers.Seen:
-        return chambers.seen(self.task, state.blocks, state.progress, state.column > NEAR_DOOR, REACH)
+        return chambers.seen(self.task, state.blocks, state.progress, state.progress.phase != chambers.ROOM, REACH)
 
     def _block_at(self, state: ChamberState, row: Int[Array, ""], column: Int[Array, ""]) -> Int[Array, ""]:
         """Number of the block in a cell, -1 for none."""

@@ -47,8 +47,8 @@ class CompactLand:
     Actions: 0 forward, 1 backward, 2 left, 3 right (seen from the agent; it keeps its heading), 4 turn left, 5 turn right.
     A step that ends within a metre of the goal pays 10 and puts the agent at the next start.
 
-    Observation: `MultiDiscrete`: the heading (as far landmarks tell it), the steps to the first thing ahead, to the left and to
-    the right and what it looks like, and 5 by 5 cells in front of the agent, turned so that it looks up from the middle of the
+    Observation: `MultiDiscrete`: the heading (as far landmarks tell it: 0 north, 1 east, 2 south, 3 west), the steps to the first thing
+    ahead, to the left and to the right and what it looks like, and 5 by 5 cells in front of the agent, turned so that it looks up from the middle of the
     lowest row (0 hidden, 1 floor, 2 goal, then what stands there: four walls of an arena, eight colours of buildings, three
     themes of mazes without and with a decal).
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import gymnasium
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
@@ -44,8 +45,8 @@ class CompactOrdering:
     Observation: `MultiDiscrete`: the phase (demonstration, blank, challenge), which pedestal is lit (0 none, 1 left, 2 right), and for
     the left and the right object 1 + outline and 1 + the amounts of red, green and blue.
 
-    Signals: "answer" (which is higher, of the pair on the pedestals), "order" (objects from the highest to the lowest, as set index,
-    40 behind the last), "state" (both, phase, item, lit, and the places of the two).
+    Signals: "answer" (which is higher, of the pair on the pedestals; 2 where there is none), "order" (objects from the highest to the
+    lowest, as set index, 40 behind the last), "state" (both, phase, item, lit, right answers not paid yet, and the places of the two).
 
     Source: specification §1.3 and §3.13; all of it proposed.
     """
@@ -98,6 +99,7 @@ class CompactOrdering:
         return scores.references(self.name, level)
 
     def draw(self, state: OrderState, params: Params = ()) -> np.ndarray:
+        state = jax.tree.map(jnp.asarray, state)  # a recorded one is of NumPy arrays
         return self.picture(self.observe(state), params)
 
     def picture(self, observation: Int[Array | np.ndarray, "10"], params: Params = ()) -> np.ndarray:
@@ -125,9 +127,9 @@ def signal_spaces() -> Mapping[str, gymnasium.Space[Any]]:
     """What `told` gives."""
     order = [logic.OBJECTS + 1] * LONGEST
     return {
-        "answer": gymnasium.spaces.Discrete(2),
+        "answer": gymnasium.spaces.Discrete(3),
         "order": gymnasium.spaces.MultiDiscrete(order),
-        "state": gymnasium.spaces.MultiDiscrete([*order, 2, 3, LONGEST, 3, LONGEST + 1, LONGEST + 1]),
+        "state": gymnasium.spaces.MultiDiscrete([*order, 3, 3, LONGEST, 3, logic.CHALLENGES, LONGEST + 1, LONGEST + 1]),
     }
 
 
@@ -137,5 +139,6 @@ def told(task: TransitiveInference, chains: Chains, progress: Progress, params: 
     within = jnp.arange(LONGEST, dtype=jnp.int32) < params.length
     order = jnp.where(within, logic.of_round(chains.order, progress), logic.OBJECTS)
     places = jnp.where(pair.present, jnp.stack([pair.left, pair.right]), LONGEST)
-    rest = jnp.stack([pair.higher, progress.phase, progress.item, pair.lit + 1])
-    return {"answer": pair.higher, "order": order, "state": jnp.concatenate([order, rest, places])}
+    answer = jnp.where(pair.present, pair.higher, 2)
+    rest = jnp.stack([answer, progress.phase, progress.item, pair.lit + 1, progress.earned])
+    return {"answer": answer, "order": order, "state": jnp.concatenate([order, rest, places])}

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import gymnasium
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray
@@ -46,7 +47,8 @@ class CompactScreen:
     Observation: `MultiDiscrete`: what kind of screen it is, the look of each button (0 hidden, 1 plain, 2 green, 3 red, 4 dull green,
     5 dull red), and the task's categories of what is shown (0: nothing).
 
-    Signals: the task's own, "answer" (the right button) and "state" (all of them, the observation and the number of answered trials).
+    Signals: the task's own, "answer" (the right button, counted from 0: action answer + 1 looks at it) and "state" (all of them, the
+    observation and the number of answered trials).
 
     Source: specification of the memory suite, §1.3, §2 and §3; the compact embodiment itself is proposed there.
     """
@@ -60,7 +62,7 @@ class CompactScreen:
 
     @property
     def action_names(self) -> tuple[str, ...]:
-        return ("centre", *(button.name for button in self.task.buttons))
+        return ("centre", *(button.look or button.name for button in self.task.buttons))
 
     @cached_property
     def levels(self) -> Mapping[str, tuple[tuple[float, Params], ...]]:
@@ -112,6 +114,7 @@ class CompactScreen:
         return scores.references(self.name, level)
 
     def draw(self, state: CompactState, params: Params = ()) -> np.ndarray:
+        state = jax.tree.map(jnp.asarray, state)  # a recorded one is of NumPy arrays
         return self.picture(self.observe(state), params)
 
     def picture(self, observation: Int[Array | np.ndarray, "features"], params: Params = ()) -> np.ndarray:

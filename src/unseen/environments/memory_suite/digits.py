@@ -57,6 +57,9 @@ class Mnist:
 
     path: str
 
+    def __post_init__(self) -> None:
+        mnist.load(self.path, 1)  # refused now and not when the first picture is painted
+
     @cached_property
     def _sheets(self) -> dict[int, dict[str, np.ndarray]]:
         return {}

@@ -71,6 +71,9 @@ class Photographs:
 
     folder: str
 
+    def __post_init__(self) -> None:
+        photographs.listed(self.folder)  # refused now and not when the first picture is painted
+
     @cached_property
     def _sheets(self) -> dict[int, np.ndarray]:
         return {}

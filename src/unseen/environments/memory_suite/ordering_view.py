@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import gymnasium
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, PRNGKeyArray, UInt8
@@ -129,6 +130,7 @@ class FirstPersonOrdering:
         return scores.references(self.name, level)
 
     def draw(self, state: OrderViewState, params: Params = ()) -> np.ndarray:
+        state = jax.tree.map(jnp.asarray, state)  # a recorded one is of NumPy arrays
         return np.asarray(self.observe(state)).repeat(4, axis=0).repeat(4, axis=1)
 
     def observe(self, state: OrderViewState) -> UInt8[Array, "h w 3"]:

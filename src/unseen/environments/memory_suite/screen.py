@@ -41,21 +41,28 @@ FIXATION = Stage("fixation", LOOK, "fixation cross")
 
 @dataclass(frozen=True)
 class Button:
-    """A rectangle to look at: left, top, right, bottom in 480ths of the screen's side."""
+    """A rectangle to look at.
+
+    Attributes:
+        name: what the task calls it.
+        left, top, right, bottom: its edges in 480ths of the screen's side.
+        look: what looking at it is called for people; "" for the name.
+    """
 
     name: str
     left: int
     top: int
     right: int
     bottom: int
+    look: str = ""
 
 
 # "East" is on the left edge and "west" on the right: the original's names.
 COMPASS = (
-    Button("north", 216, 0, 264, 48),
-    Button("south", 216, 432, 264, 480),
-    Button("east", 0, 216, 48, 264),
-    Button("west", 432, 216, 480, 264),
+    Button("north", 216, 0, 264, 48, "look up"),
+    Button("south", 216, 432, 264, 480, "look down"),
+    Button("east", 0, 216, 48, 264, "look left"),
+    Button("west", 432, 216, 480, 264, "look right"),
 )
 
 

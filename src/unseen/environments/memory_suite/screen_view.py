@@ -21,6 +21,8 @@ from unseen.environments.memory_suite.compact_screen import observation_sizes, s
 from unseen.environments.memory_suite.screen import ANSWER, FEEDBACK, LOOK, TIMED, UNIT, ScreenParams, ScreenTask, Trial
 
 SPEED = 6  # 480ths of the screen's side the gaze moves in a frame: 0.75 screens a second
+SMALLEST = 64  # pixels of a side; the digits of what-then-where need that many
+GAZE = 1  # folded into the key of an episode for where the gaze starts
 BEYOND = 80  # how far off the screen the gaze can go, in 480ths
 LEFT, RIGHT, UP, DOWN, STAY = range(5)
 MOVES = np.asarray([(-1, 0), (1, 0), (0, -1), (0, 1), (0, 0)], np.int32)
@@ -64,7 +66,7 @@ class FirstPersonScreen:
 
     Observation: RGB bytes, the whole screen with the gaze drawn on it as a small cross.
 
-    Signals: as in the compact embodiment, and "gaze" (x and y in 24ths of the screen's side, from a sixth beside it).
+    Signals: as in the compact embodiment, and "gaze" (x and y in 20ths of the screen's side, from a sixth beside it).
 
     Args:
         task: what is asked.
@@ -82,8 +84,8 @@ class FirstPersonScreen:
     idle_action = STAY
 
     def __post_init__(self) -> None:
-        options.require_integer(self.name, "width", self.width, 48, 512)
-        options.require_integer(self.name, "height", self.height, 48, 512)
+        options.require_integer(self.name, "width", self.width, SMALLEST, 512)
+        options.require_integer(self.name, "height", self.height, SMALLEST, 512)
 
     @property
     def name(self) -> str:
@@ -112,9 +114,8 @@ class FirstPersonScreen:
 
     def reset(self, key: PRNGKeyArray, params: ScreenParams) -> tuple[UInt8[Array, "h w 3"], GazeState]:
         """The gaze starts at mid height, anywhere from side to side."""
-        k_draw, k_gaze = jax.random.split(key)
-        drawn, zero = self.task.draw(k_draw, params), jnp.zeros((), jnp.int32)
-        x = jax.random.randint(k_gaze, (), -BEYOND, UNIT + BEYOND + 1, jnp.int32)
+        drawn, zero = self.task.draw(key, params), jnp.zeros((), jnp.int32)  # from the key itself, as in the compact embodiment
+        x = jax.random.randint(jax.random.fold_in(key, GAZE), (), -BEYOND, UNIT + BEYOND + 1, jnp.int32)
         state = GazeState(drawn, self.task.begin(drawn), zero, zero, zero, x, zero + screen.MIDDLE, zero)
         return self.observe(state), state
 
@@ -144,6 +145,7 @@ class FirstPersonScreen:
         return scores.references(self.name, level)
 
     def draw(self, state: GazeState, params: Params = ()) -> np.ndarray:
+        state = jax.tree.map(jnp.asarray, state)  # a recorded one is of NumPy arrays
         return np.asarray(self.observe(state)).repeat(4, axis=0).repeat(4, axis=1)
 
     def observe(self, state: GazeState) -> UInt8[Array, "h w 3"]:

@@ -43,18 +43,26 @@ _FIRST_PERSON = {
 def task(name: str, **options: Any) -> Any:
     """The logic of a task, which both embodiments share.
 
+    Args:
+        name: of the task, without the embodiment.
+        options: the task's own, as `first_person` gives them.
+
     Raises:
         UserError: unknown name, with the nearest one.
     """
-    if name not in TASKS:
-        raise unknown("task of the memory suite", name, TASKS)
+    _require_known(name)
     _, module, attribute = TASKS[name]
-    return getattr(importlib.import_module(f"{_HERE}.{module}"), attribute)(**options)
+    return _import(f"{module}:{attribute}")(**options)
 
 
 def compact(name: str) -> Any:
-    """`memory/NAME`: turns, a small grid or the screen in categories."""
-    return _import(_COMPACT[TASKS[name][0]])(task(name))
+    """`memory/NAME`: turns, a small grid or the screen in categories.
+
+    Raises:
+        UserError: unknown name, with the nearest one.
+    """
+    logic = task(name)
+    return _import(_COMPACT[TASKS[name][0]])(logic)
 
 
 def first_person(name: str, *, width: int = 96, height: int = 72, photographs: str | None = None, mnist: str | None = None) -> Any:
@@ -69,6 +77,7 @@ def first_person(name: str, *, width: int = 96, height: int = 72, photographs: s
     Raises:
         UserError: an option that is not this task's, or a folder or file that is not what it should be.
     """
+    _require_known(name)
     options: dict[str, Any] = {}
     if photographs is not None:
         _require_task(name, "photographs", ("arbitrary-visuomotor-mapping", "continuous-recognition"))
@@ -79,9 +88,14 @@ def first_person(name: str, *, width: int = 96, height: int = 72, photographs: s
     return _import(_FIRST_PERSON[TASKS[name][0]])(task(name, **options), width=width, height=height)
 
 
+def _require_known(name: str) -> None:
+    if name not in TASKS:
+        raise unknown("task of the memory suite", name, TASKS)
+
+
 def _require_task(name: str, option: str, tasks: tuple[str, ...]) -> None:
     if name not in tasks:
-        raise UserError(f"memory-fp/{name} takes no {option}; {option} are for {' and '.join(tasks)}")
+        raise UserError(f"memory-fp/{name} takes no {option}, which is for {' and '.join(tasks)}")
 
 
 def _import(home: str) -> Any:

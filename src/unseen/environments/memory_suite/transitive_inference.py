@@ -8,7 +8,6 @@ from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from unseen.environments.memory_suite import clock
@@ -17,7 +16,7 @@ from unseen.environments.memory_suite.stimuli import things
 CHAINS: Mapping[str, int] = {"small": 5, "large": 7, "interpolate": 6, "extrapolate": 9}  # objects in a chain; proposed
 SECONDS = 120
 DEMONSTRATION_FRAMES, BLANK_FRAMES = clock.frames(3), clock.frames(2)
-MOST_CHALLENGES = 4  # in a round; fewer where there are not so many pairs to ask about
+CHALLENGES = 4  # in a round
 LONGEST = max(CHAINS.values())
 ROUNDS = 12  # drawn for an episode, more than fit into its time
 OBJECTS = len(things.T)  # of each set
@@ -43,7 +42,7 @@ class Chains(NamedTuple):
     Attributes:
         order: objects from the highest to the lowest, as indices in the set; the first `length` count.
         demonstration: which neighbours are shown when; pair k is the objects at k and k + 1.
-        challenge: places in the order of the higher and the lower object of each challenge, the first `challenges(length)` count.
+        challenge: places in the order of the higher and the lower object of each challenge.
         swapped: by demonstration and challenge, whether the higher object stands on the right.
     """
 
@@ -61,12 +60,14 @@ class Progress(NamedTuple):
     item: which demonstration or challenge of the round it is.
     phase: `DEMONSTRATION`, `BLANK` or `CHALLENGE`.
     timer: frames left of a demonstration or of the blank.
+    earned: right answers of this round, not paid yet.
     """
 
     round: Int[Array, ""]
     item: Int[Array, ""]
     phase: Int[Array, ""]
     timer: Int[Array, ""]
+    earned: Int[Array, ""]
 
 
 class Pair(NamedTuple):
@@ -88,12 +89,13 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class TransitiveInference:
-    """All neighbours of a random order in random sequence, each for 3 s with the higher one's pedestal lit; a blank of 2 s; up to
-    four challenges of two inner objects that are not neighbours; a new order. The higher object pays 1, the other 0.
+    """All neighbours of a random order in random sequence, each for 3 s with the higher one's pedestal lit; a blank of 2 s; four
+    challenges of two inner objects that are not neighbours; a new order. The higher object pays 1, the other 0, all four together after
+    the last.
 
-    Inner objects only: with the ends, a player that counts how often an object was lit would do well (0.90 to 0.72 of all). No pair
-    twice in a round, where the specification would allow it: answers pay at once, so that guessing a pair and then repeating what paid
-    would do well too (0.88 to 0.55). Of 5 and 6 objects there are only 1 and 3 such pairs, and as many challenges.
+    Inner objects only: with the ends, a player that counts how often an object was lit would do well (0.90 to 0.72 of all).
+    Paid together: paid at once, who guesses and then prefers objects that won would do well without a look at the demonstrations (0.88
+    for five objects, 0.66 for nine).
 
     Source: name released, everything else *proposed*: specification §3.13.
     """
@@ -106,7 +108,7 @@ class TransitiveInference:
 
     def begin(self) -> Progress:
         zero = jnp.zeros((), jnp.int32)
-        return Progress(zero, zero, zero + DEMONSTRATION, zero + DEMONSTRATION_FRAMES)
+        return Progress(zero, zero, zero + DEMONSTRATION, zero + DEMONSTRATION_FRAMES, zero)
 
     def pair(self, chains: Chains, progress: Progress) -> Pair:
         """What stands on the pedestals now."""
@@ -137,15 +139,16 @@ class TransitiveInference:
         next_item = progress.item + (rings | answers).astype(jnp.int32)
         shown_all = rings & (progress.phase == DEMONSTRATION) & (next_item >= params.length - 1)
         blank_over = rings & (progress.phase == BLANK)
-        round_over = answers & (next_item >= challenges(params.length))
+        round_over = answers & (next_item >= CHALLENGES)
         phase = jnp.where(shown_all, BLANK, jnp.where(blank_over, CHALLENGE, jnp.where(round_over, DEMONSTRATION, progress.phase)))
         item = jnp.where(shown_all | blank_over | round_over, 0, next_item)
         full = jnp.where(phase == BLANK, BLANK_FRAMES, DEMONSTRATION_FRAMES)
-        after = Progress(
-            progress.round + round_over.astype(jnp.int32), item, phase.astype(jnp.int32), jnp.where(rings | round_over, full, timer)
-        )
         right = answers & (chosen == self.pair(chains, progress).higher)
-        return after, right.astype(jnp.float32), answers
+        earned = progress.earned + right.astype(jnp.int32)
+        paid, kept = jnp.where(round_over, earned, 0), jnp.where(round_over, 0, earned)
+        timer = jnp.where(rings | round_over, full, timer)
+        after = Progress(progress.round + round_over.astype(jnp.int32), item, phase.astype(jnp.int32), timer, kept)
+        return after, paid.astype(jnp.float32), answers
 
 
 def params_of(holdout: bool, scale: str) -> ChainParams:
@@ -159,18 +162,12 @@ def _round(key: PRNGKeyArray, length: Int[Array, ""]) -> tuple[Array, ...]:
     pairs = jnp.arange(LONGEST - 1, dtype=jnp.int32)
     late = jax.random.uniform(k_shown, (LONGEST - 1,)) + (pairs >= length - 1).astype(jnp.float32)
     demonstration = jnp.argsort(late).astype(jnp.int32)
-    # Likewise the pairs of inner objects with at least one between them.
-    high, low = (jnp.asarray(places, jnp.int32) for places in np.triu_indices(LONGEST, 2))
-    asked = (high >= 1) & (low <= length - 2)
-    which = jnp.argsort(jax.random.uniform(k_pair, asked.shape) + (~asked).astype(jnp.float32))[:MOST_CHALLENGES]
-    challenge = jnp.stack([high[which], low[which]], axis=-1)
-    return order, demonstration, challenge, jax.random.bernoulli(k_swap, 0.5, (LONGEST - 1 + MOST_CHALLENGES,))
-
-
-def challenges(length: Int[Array, ""]) -> Int[Array, ""]:
-    """How many there are in a round of a chain of so many objects."""
-    inner_pairs = (length - 3) * (length - 4) // 2
-    return jnp.minimum(inner_pairs, MOST_CHALLENGES).astype(jnp.int32)
+    # Uniform over pairs of inner objects with at least one between them.
+    high, low = jnp.triu_indices(LONGEST, 2)
+    allowed = (high >= 1) & (low <= length - 2)
+    which = jax.random.categorical(k_pair, jnp.where(allowed, 0.0, -jnp.inf), shape=(CHALLENGES,))
+    challenge = jnp.stack([high[which], low[which]], axis=-1).astype(jnp.int32)
+    return order, demonstration, challenge, jax.random.bernoulli(k_swap, 0.5, (LONGEST - 1 + CHALLENGES,))
 
 
 def of_round(by_round: Shaped[Array, "12 *n"], progress: Progress) -> Shaped[Array, "*n"]:

@@ -58,9 +58,9 @@ class WhatThenWhere:
     """A digit for 25 frames, a blank, four digits for 25 frames, a blank, a disc to look at, four buttons.
 
     In the compact embodiment a digit is its class, its slant and its width of stroke; holdout exemplars are the same classes with
-    other slants and widths.
+    other slants and widths. Who reads the class alone meets no new stimulus there: the gap between the sets is one of pictures.
 
-    Source: specification §3.4, exact but for the digits' pictures (drawn strokes unless `digits` are read from MNIST); the
+    Source: specification §3.4, exact but for the digits' pictures (drawn strokes unless `mnist` names a copy of MNIST); the
     extrapolate scale was not released and is proposed.
     """
 

@@ -28,23 +28,23 @@ ROW, COLUMN = np.meshgrid(np.arange(ROWS, dtype=np.int32), np.arange(COLUMNS, dt
 
 
 class Remembered(NamedTuple):
-    """What is remembered of a trial of N blocks.
+    """What is remembered of a trial, by spot on which a block may stand, S of them.
 
     Attributes:
         ticks: steps since the trial began.
         watched: how often it has looked around room 1.
-        colours: of each block in room 1, 0 while not seen.
+        colours: of each block in room 1, 0 while none was seen.
         motions: which of the level's motions each block's can be, by all that was seen of it in room 1, and in room 2.
         found: cell of each block in room 2 where it was last seen, `UNKNOWN` before.
-        altered: the block that is not as it was, -1 while none is known.
+        altered: the spot of the block that is not as it was, -1 while none is known.
         column: where the agent was.
     """
 
     ticks: Int[Array, ""]
     watched: Int[Array, ""]
-    colours: Int[Array, "N 3"]
-    motions: Bool[Array, "2 N 4"]
-    found: Int[Array, "N 2"]
+    colours: Int[Array, "S 3"]
+    motions: Bool[Array, "2 S 4"]
+    found: Int[Array, "S 2"]
     altered: Int[Array, ""]
     column: Int[Array, ""]
 
@@ -52,7 +52,7 @@ class Remembered(NamedTuple):
 @dataclass(frozen=True)
 class Comparer:
     """Looks at the blocks of room 1 from the corridor's entrance (in the passive task from where it starts), passes the corridor, looks at
-    those of room 2 from its entrance, and touches the one that has another colour or cannot move as it did.
+    those of room 2 from its entrance, and touches the one that has another colour than the one on its spot had, or cannot move as that.
 
     Moving blocks it watches until it knows how they move. It is told where it is, which the known start and its own moves tell as
     well; it knows the rooms, how long it has been in the trial, and the level's set of motions.
@@ -62,9 +62,9 @@ class Comparer:
     reads: Reads = field(default="place", init=False)
 
     def begin(self) -> Remembered:
-        zero, most = jnp.zeros((), jnp.int32), self.environment.task.most
-        motions, nowhere = jnp.ones((2, most, MOTIONS), bool), jnp.full((most, 2), UNKNOWN, jnp.int32)
-        return Remembered(zero, zero, jnp.zeros((most, 3), jnp.int32), motions, nowhere, zero - 1, zero)
+        zero, spots = jnp.zeros((), jnp.int32), len(self.environment.task.spots)
+        motions, nowhere = jnp.ones((2, spots, MOTIONS), bool), jnp.full((spots, 2), UNKNOWN, jnp.int32)
+        return Remembered(zero, zero, jnp.zeros((spots, 3), jnp.int32), motions, nowhere, zero - 1, zero)
 
     def act(self, key: PRNGKeyArray, memory: Remembered, seen: Seen, params: SpotParams) -> tuple[Remembered, Int[Array, ""]]:
         place = given(seen.place)
@@ -77,7 +77,8 @@ class Comparer:
 
     def _compared(self, memory: Remembered, words: Int[Array, "n"], place: Pose, params: SpotParams) -> Remembered:
         """Room 1 written down, room 2 compared with it."""
-        task, (_, column, heading), blocks = self.environment.task, on_grid(place), listed(words, place)
+        task, (_, column, heading) = self.environment.task, on_grid(place)
+        blocks = on_spots(task, listed(words, place))
         first, second = blocks.visible & (column <= NEAR_DOOR), blocks.visible & (column >= FAR_DOOR)
         looks = (heading == WEST) & (column == NEAR_DOOR) if task.start == AWAY else column <= NEAR_DOOR
         is_there = (blocks.cells - spots_of(task, blocks.cells))[:, None, None] == self._expected(memory.ticks, params)[None]
@@ -109,7 +110,9 @@ class Comparer:
         task, first_person, (row, column, heading) = self.environment.task, _first_person(self.environment), on_grid(place)
         first, waits, second = column <= NEAR_DOOR, column == FAR_DOOR - 1, column >= FAR_DOOR
         decided, altered = second & (memory.altered >= 0), jnp.maximum(memory.altered, 0)
-        told_apart = jnp.all(jnp.sum(memory.motions[0], axis=-1) <= 1) | (memory.watched * task.most >= PATIENCE)
+        met = jnp.any(memory.colours > 0, axis=-1)
+        told_apart = (jnp.sum(met) >= task.most) & jnp.all(~met | (jnp.sum(memory.motions[0], axis=-1) <= 1))
+        told_apart = told_apart | (memory.watched * task.most >= PATIENCE)
         knows = (memory.watched > 0) & (told_apart if task.moving else True)
         looks_back = first & ~knows & (task.start == AWAY)
         looks_ahead = second & ~decided
@@ -119,7 +122,7 @@ class Comparer:
         beyond = jnp.where(looks_ahead, jnp.asarray(BESIDE), jnp.asarray(BEYOND_DOOR))  # beside: for what is not seen from there
         target = jnp.where(decided, self._now(memory, altered, params), beyond)
         target = jnp.where(looks_back, jnp.asarray(DOORWAY), jnp.where(column < FAR_DOOR - 1, jnp.asarray(BEFORE_DOOR), target))
-        others = jnp.where((jnp.arange(task.most) == altered)[:, None], UNKNOWN, memory.found)
+        others = jnp.where((jnp.arange(len(task.spots)) == altered)[:, None], UNKNOWN, memory.found)
         solid = _near(spots_of(task, others), 1) if task.moving else _near(others, 0)
         walls = (jnp.asarray(chambers.WALLS) | (jnp.any(solid, axis=0) & decided)) & ~_near(jnp.stack([row, column]), 0)
         there = _near(target, 0)
@@ -204,13 +207,29 @@ def listed(words: Int[Array, "n"], place: Pose) -> Listed:
     return Listed(rows[:, 0] > 0, jnp.stack([row, column])[None] + ahead * front + aside * right, rows[:, 2:])
 
 
+def on_spots(task: SpotTask, blocks: Listed) -> Listed:
+    """The same blocks by spot: a block is known by the place around which it stands or moves, room 2 mirroring room 1."""
+    own = _nearest_spot(task, blocks.cells) % len(task.spots)
+    is_here = blocks.visible[None] & (own[None] == jnp.arange(len(task.spots), dtype=jnp.int32)[:, None])
+    which = jnp.argmax(is_here, axis=-1)
+    return Listed(jnp.any(is_here, axis=-1), *(part.at[which].get(mode="clip") for part in (blocks.cells, blocks.colours)))
+
+
 def spots_of(task: SpotTask, cells: Int[Array, "N 2"]) -> Int[Array, "N 2"]:
     """The spot, in either room, that is nearest to each cell."""
-    first = np.asarray(task.spots, np.int32)
-    spots = jnp.asarray(np.concatenate([first, first * (1, -1) + (0, COLUMNS - 1)]).astype(np.int32))
-    apart = jnp.max(jnp.abs(cells[:, None] - spots[None]), axis=-1)
-    nearest = spots.at[jnp.argmin(apart, axis=-1)].get(mode="clip")
+    nearest = jnp.asarray(_both_rooms(task)).at[_nearest_spot(task, cells)].get(mode="clip")
     return jnp.where(cells == UNKNOWN, UNKNOWN, nearest)
+
+
+def _nearest_spot(task: SpotTask, cells: Int[Array, "N 2"]) -> Int[Array, "N"]:
+    """Its number, in room 1 that of the task's own list, in room 2 as many more."""
+    apart = jnp.max(jnp.abs(cells[:, None] - jnp.asarray(_both_rooms(task))[None]), axis=-1)
+    return jnp.argmin(apart, axis=-1).astype(jnp.int32)
+
+
+def _both_rooms(task: SpotTask) -> np.ndarray:
+    first = np.asarray(task.spots, np.int32)
+    return np.concatenate([first, first * (1, -1) + (0, COLUMNS - 1)]).astype(np.int32)
 
 
 def _near(cells: Int[Array, "*n 2"], steps: int) -> Bool[Array, "*n 9 21"]:

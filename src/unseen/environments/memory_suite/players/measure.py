@@ -114,7 +114,7 @@ def _batch(
             time, k_steps, states, memories, rewards, params
         )
         returns = returns + jnp.where(running, rewards, 0.0)
-        trials = jnp.where(running, jax.vmap(trials_in)(states, params), trials)
+        trials = jnp.where(running, jax.vmap(trials_in)(states), trials)
         return time + 1, states, memories, rewards, returns, trials, running & ~terminated & (time + 1 < limits)
 
     nothing = jnp.zeros((count,), jnp.float32)
@@ -123,13 +123,12 @@ def _batch(
     return returns, trials
 
 
-def trials_in(state: Any, params: Any) -> Int[Array, ""]:
+def trials_in(state: Any) -> Int[Array, ""]:
     """How many trials have been answered, or how often the goal was reached."""
     if hasattr(state, "visits"):
         return state.visits
     if hasattr(state, "blocks"):
         return state.progress.trial + (state.progress.phase == chambers.PAUSE).astype(jnp.int32)
     if hasattr(state, "chains"):
-        asked = state.progress.phase == transitive_inference.CHALLENGE
-        return transitive_inference.challenges(params.length) * state.progress.round + jnp.where(asked, state.progress.item, 0)
+        return transitive_inference.CHALLENGES * state.progress.round  # those of whole rounds, which are paid together
     return state.progress.trial

@@ -32,6 +32,15 @@ def load(folder: str | Path, side: int) -> UInt8[np.ndarray, "2400 side side 3"]
     Source: specification of the memory suite, 3.1: 2,400 images, indexed 1 to 2400 in sorted order.
     """
     options.require_integer("photographs", "side", side, 1, 1024)
+    return np.stack([_read(file, side) for file in listed(folder)])
+
+
+def listed(folder: str | Path) -> list[Path]:
+    """The files of the photographs, in order.
+
+    Raises:
+        UserError: no such folder, or another number of pictures.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         above = folder.parent
@@ -44,7 +53,7 @@ def load(folder: str | Path, side: int) -> UInt8[np.ndarray, "2400 side side 3"]
             f"{str(folder)!r} holds {len(files)} pictures ({', '.join(ENDINGS)}); give a folder with exactly the {catalogue.IMAGES} object "
             "photographs, because their order numbers them"
         )
-    return np.stack([_read(file, side) for file in files])
+    return files
 
 
 def _read(file: Path, side: int) -> UInt8[np.ndarray, "side side 3"]:
