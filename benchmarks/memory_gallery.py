@@ -113,7 +113,7 @@ def pairs(name: str, compact: Any, first: Any) -> Iterator[Moment]:
         ("blank", 0, logic.BLANK),
         ("challenge", 0, logic.CHALLENGE),
     ):
-        progress = logic.Progress(jnp.int32(0), jnp.int32(item), jnp.int32(phase), jnp.int32(100))
+        progress = logic.Progress(jnp.int32(0), jnp.int32(item), jnp.int32(phase), jnp.int32(100), jnp.int32(0))
         seen = first.observe(walking._replace(chains=turn.chains, progress=progress))
         yield words, compact.picture(compact.observe(turn._replace(progress=progress))), np.asarray(seen)
 

@@ -21,6 +21,7 @@ _HOMES = {
     "GRU": "unseen.agents.settings",
     "LSTM": "unseen.agents.settings",
     "LRU": "unseen.agents.settings",
+    "MEM": "unseen.agents.settings",
     "FeedForward": "unseen.agents.settings",
     "Memax": "unseen.agents.settings",
     "A2C": "unseen.learning.settings",

@@ -3,7 +3,7 @@
 from unseen._lazy import lazy
 
 _SETTINGS = "unseen.agents.settings"
-_HOMES = dict.fromkeys(("Agent", "Critic", "FeedForward", "GRU", "LSTM", "LRU", "Memax"), _SETTINGS) | {
+_HOMES = dict.fromkeys(("Agent", "Critic", "FeedForward", "GRU", "LSTM", "LRU", "MEM", "Memax"), _SETTINGS) | {
     "build": "unseen.agents.build",
     "ActorCritic": "unseen.agents.build",
 }

@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float
 from unseen.agents.distributions import Distribution
 from unseen.agents.encoders import onto
 from unseen.agents.heads import Head
-from unseen.agents.memory.contract import Carry, Memory, Projecting, Records
+from unseen.agents.memory.contract import Carry, Memory, Projecting, Records, Refreshing
 
 
 class Seen(NamedTuple):
@@ -82,6 +82,10 @@ class Actor(eqx.Module):
 
     def initial(self, batch: int) -> Carry:
         return self.trunk.initial(batch)
+
+    def refreshed(self, carry: Carry) -> Carry:
+        """The carry with whatever in it depends on parameters made with those of now."""
+        return self.trunk.memory.refreshed(carry) if isinstance(self.trunk.memory, Refreshing) else carry
 
     def step(self, carry: Carry, seen: Seen) -> tuple[Carry, Distribution, Records]:
         carry, features, records = self.trunk.step(carry, seen)

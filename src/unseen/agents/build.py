@@ -17,6 +17,7 @@ from unseen.agents.encoders import encoder
 from unseen.agents.heads import policy_head
 from unseen.agents.layers import Linear, Perceptron
 from unseen.agents.memory.contract import Memory
+from unseen.agents.memory.episodic import Episodic, readout
 from unseen.agents.memory.feedforward import FeedForward
 from unseen.agents.memory.gru import GRU, LSTM
 from unseen.agents.memory.lru import LRU
@@ -116,8 +117,8 @@ def _drawn_space(space: gymnasium.Space) -> gymnasium.Space:
 
 def _memory(memory: settings.Memory, inputs: int, precision: str, key: PRNGKeyArray) -> Memory:
     match memory:
-        case settings.FeedForward():
-            return FeedForward(inputs)
+        case settings.FeedForward(size):
+            return FeedForward(inputs, size, precision=precision, key=key)
         case settings.GRU(size):
             return GRU(inputs, size, precision=precision, key=key)
         case settings.LSTM(size):
@@ -126,7 +127,21 @@ def _memory(memory: settings.Memory, inputs: int, precision: str, key: PRNGKeyAr
             return LRU(inputs, size, precision=precision, key=key)
         case settings.Memax(model, size):
             return Memax(inputs, size, model=model, key=key)
-    raise UserError(f"memory {memory!r} is not a memory setting; allowed: FeedForward, GRU, LSTM, LRU, Memax")
+        case settings.MEM():
+            return _episodic(memory, inputs, precision, key)
+    raise UserError(f"memory {memory!r} is not a memory setting; allowed: FeedForward, GRU, LSTM, LRU, Memax, MEM")
+
+
+def _episodic(memory: settings.MEM, inputs: int, precision: str, key: PRNGKeyArray) -> Episodic:
+    """MEM and its working memory, whose width is that of the states that are stored."""
+    k_working, k_memory = jax.random.split(key)
+    if memory.working.size is None:
+        raise UserError("memory.working=FeedForward() needs a size with MEM, the width of what is stored; give FeedForward(256)")
+    read = readout(memory.recalls, inputs, memory.working.size)
+    built = _memory(memory.working, inputs + read, precision, k_working)
+    sizes = {"capacity": memory.capacity, "neighbours": memory.neighbours, "key_size": memory.key_size, "every": memory.every}
+    how: dict[str, Any] = {"recalls": memory.recalls, "gradient": memory.gradient, "precision": precision}
+    return Episodic(inputs, built, **sizes, **how, key=k_memory)
 
 
 def _statistics(space: gymnasium.Space) -> dict[str, Running]:

@@ -10,6 +10,9 @@ from typing import Literal
 class FeedForward:
     """No memory: the features are the encoded observation and previous action."""
 
+    size: int | None = None
+    """Width of a layer above them, as the ablations of memories have it; None: no layer."""
+
 
 @dataclass(frozen=True)
 class GRU:
@@ -46,7 +49,37 @@ class Memax:
     """Width of its features."""
 
 
-Memory = FeedForward | GRU | LSTM | LRU | Memax
+Working = FeedForward | GRU | LSTM | LRU
+
+
+@dataclass(frozen=True)
+class MEM:
+    """An episodic memory beside a working memory (Fortunato et al. 2019): every step is written into a slot, the nearest are read."""
+
+    working: Working = field(default_factory=LSTM)
+    """The memory that reads it: MEM of an LSTM is the paper's."""
+
+    capacity: int = 1024
+    """Slots; the oldest write is overwritten. Fewer than an episode has steps (divided by `every`) forget its beginning."""
+
+    neighbours: int = 10
+    """K, how many of the nearest slots are read."""
+
+    key_size: int = 256
+    """Width of keys and queries."""
+
+    every: int = 1
+    """Steps between two writes."""
+
+    recalls: Literal["state", "embedding", "both"] = "state"
+    """What is read of a slot: the working memory's output, the embedding it saw, or both."""
+
+    gradient: Literal["jumpy", "query", "through"] = "jumpy"
+    """What a read teaches besides the query: the key weights at every slot read, however old (jumpy backpropagation); nothing; or, as
+    far back as an unroll goes, the step that wrote, too."""
+
+
+Memory = FeedForward | GRU | LSTM | LRU | Memax | MEM
 
 
 @dataclass(frozen=True)

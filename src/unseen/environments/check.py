@@ -279,7 +279,7 @@ def pictures_are_rgb(subject: _Subject) -> None:
     shape = None
     pictured = [(m.state, walk.params) for walk in subject.walks for m in walk.moments[:4] + walk.moments[4 :: 1 + subject.steps // 6]]
     for state, params in pictured[:60]:
-        picture = subject.environment.draw(jax.tree.map(np.asarray, state), params)  # as reports and recordings do
+        picture = subject.environment.draw(state, params)
         if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
             seen = f"{picture.dtype}{list(picture.shape)}" if hasattr(picture, "dtype") else type(picture).__name__
             raise Broken(f"draw returned {seen}; give a NumPy array uint8[height, width, 3]")

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Union
 
-from unseen.agents.settings import Agent, FeedForward
+from unseen.agents.settings import MEM, Agent, FeedForward
 from unseen.errors import UserError, unknown
 from unseen.learning.settings import A2C, PPO, Algorithm
 
@@ -39,7 +39,9 @@ RANGES: dict[str, Range] = {
     **dict.fromkeys(("entropy", "entropy_end", "value_weight", "policy_scale"), _NOT_NEGATIVE),
     **dict.fromkeys(("n", "entropy_steps", "target_period", "anneal_steps", "epochs", "minibatches"), _COUNT),
     **dict.fromkeys(("episodes_per_update", "environments", "rollout"), _BATCH),
-    **dict.fromkeys(("embedding", "size", "head"), _WIDTH),
+    **dict.fromkeys(("embedding", "size", "head", "key_size"), _WIDTH),
+    **dict.fromkeys(("capacity", "neighbours"), whole(1, 2**20)),
+    **dict.fromkeys(("every",), _COUNT),
     **dict.fromkeys(("model", "signals"), NOT_EMPTY),
 }
 
@@ -92,6 +94,10 @@ def refuse_impossible(algorithm: Algorithm, agent: Agent | None = None) -> None:
             )
     if agent is not None:
         refuse_values(agent, "agent.")
+        if isinstance(agent.memory, MEM) and agent.memory.neighbours > agent.memory.capacity:
+            raise UserError(
+                f"agent.memory.neighbours = {agent.memory.neighbours}; it must be at most agent.memory.capacity = {agent.memory.capacity}"
+            )
         twice = [name for name in agent.critic.signals if agent.critic.signals.count(name) > 1]
         if twice:
             raise UserError(f"agent.critic.signals = {agent.critic.signals!r}; it must name {twice[0]!r} once")

@@ -100,8 +100,8 @@ def make_learner(
             carry = ()
         else:
             lanes: Any = state.lanes
-            carry = lanes.carry
-            lanes, source, slots = loop.continuous(state.agent, lanes, state.source, k_play, algorithm.rollout)
+            carry = state.agent.actor.refreshed(lanes.carry)
+            lanes, source, slots = loop.continuous(state.agent, lanes._replace(carry=carry), state.source, k_play, algorithm.rollout)
             state = state._replace(lanes=lanes)
         return state._replace(source=source.refreshed(k_refresh, environment, levels)), carry, slots
 

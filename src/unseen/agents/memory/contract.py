@@ -40,3 +40,10 @@ class Projecting(Protocol):
     ) -> tuple[Carry, Float[Array, "T B H"], Records]:
         """`unroll`, from `xs @ w_x`."""
         ...
+
+
+@runtime_checkable
+class Refreshing(Protocol):
+    """A memory whose carry holds something made with its parameters, as keys are; after an update it is made anew."""
+
+    def refreshed(self, carry: Carry) -> Carry: ...

@@ -49,8 +49,9 @@ class CompactChambers:
 
     Observation: `MultiDiscrete`: the heading (0 north, 1 east, 2 south, 3 west); steps to the first wall or door ahead, to the left and
     to the right and whether it is a door; then for each block steps ahead (0: not seen), 7 + steps to the right (less than 7: to the
-    left), and 1 + the amounts of red, green and blue. A block is seen if it is in the same room, ahead, and no further to a side than ahead. The nearest ahead comes first, of equals the
-    one further to the left, so that which block is which in the other room has to be told by their places.
+    left), and 1 + the amounts of red, green and blue. A block is seen if it is in the same room, ahead, and no further to a side than
+    ahead. The nearest ahead comes first, of equals the one further to the left, so that which block is which in the other room has to
+    be told by their places.
 
     Signals: "answer" (the altered block), "blocks" (count, and row, column, colour, motion of each in room 1), "pose", "state" (all
     of these, the change, the phase and the timer in steps).

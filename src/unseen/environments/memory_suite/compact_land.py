@@ -48,9 +48,9 @@ class CompactLand:
     A step that ends within a metre of the goal pays 10 and puts the agent at the next start.
 
     Observation: `MultiDiscrete`: the heading (as far landmarks tell it: 0 north, 1 east, 2 south, 3 west), the steps to the first thing
-    ahead, to the left and to the right and what it looks like, and 5 by 5 cells in front of the agent, turned so that it looks up from the middle of the
-    lowest row (0 hidden, 1 floor, 2 goal, then what stands there: four walls of an arena, eight colours of buildings, three
-    themes of mazes without and with a decal).
+    ahead, to the left and to the right and what it looks like, and 5 by 5 cells in front of the agent, turned so that it looks up from
+    the middle of the lowest row (0 hidden, 1 floor, 2 goal, then what stands there: four walls of an arena, eight colours of buildings,
+    three themes of mazes without and with a decal).
 
     Signals: "goal" (row, column), "pose" (row, column, heading), "way" (rows and columns to the goal, each + 28), "state" (bytes,
     29 x 29 x 2: what stands there, and 1 at the goal, 2 + heading where the agent is).
