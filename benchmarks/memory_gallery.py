@@ -51,7 +51,8 @@ def screens(name: str, compact: Any, first: Any) -> Iterator[Moment]:
 def lands(name: str, compact: Any, first: Any) -> Iterator[Moment]:
     """The first start, and three places on the way to the goal."""
     from unseen.environments.memory_suite import paths
-    from unseen.environments.memory_suite.land import HEADINGS, SIZE
+    from unseen.environments.memory_suite.land import SIZE
+    from unseen.environments.memory_suite.sight import HEADINGS
 
     params = first.levels["train"][-1][1]
     _, grid = compact.reset(jax.random.key(KEY), params)

@@ -171,7 +171,7 @@ def _figure(folder: Path, done: list[str]) -> Any:
         axes.tick_params(labelsize=7)
         axes.set_ylim(bottom=0)
         if k == 0:
-            axes.legend(fontsize=7, loc="center right")
+            figure.legend(fontsize=8, loc="outside lower center", ncols=3)
     return figure
 
 

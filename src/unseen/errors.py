@@ -19,6 +19,7 @@ def unknown(kind: str, name: str, allowed: Iterable[str]) -> UserError:
         allowed: every valid name.
     """
     allowed = sorted(allowed)
-    near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+    longer = sorted((each for each in allowed if len(name) > 2 and name in each), key=len)  # a name that was cut short
+    near = longer or difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(allowed) or 'none'}"
     return UserError(f"unknown {kind} {name!r}; {hint}")

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from quickly import jit
 
 from unseen.environments import make
-from unseen.environments.memory_suite.land import HEADINGS, SIZE
+from unseen.environments.memory_suite.land import SIZE
 from unseen.environments.memory_suite.players import chart, routes, walking, wanderers
+from unseen.environments.memory_suite.sight import HEADINGS
 from unseen.environments.memory_suite.walker import RADIUS, Pose
 
 EMPTY, BUILT, MAZE = "memory/invisible-goal-empty-arena", "memory/visible-goal-with-buildings", "memory/explore-goal-locations"

@@ -275,3 +275,17 @@ def test_a_recorded_state_can_be_drawn(embodiment: str, task: str) -> None:
     state = jit(lambda key: environment.reset(key, params)[1])(jax.random.key(9))
     picture = environment.draw(jax.tree.map(np.asarray, state), params)
     np.testing.assert_array_equal(picture, environment.draw(state, params))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", FAMILIES)
+def test_an_agent_is_trained_evaluated_on_a_held_out_level_and_reported(task: str, tmp_path: Any) -> None:
+    """The whole way of a user, with the normalised score and the pictures of an episode in the report."""
+    agent = unseen.Agent(memory=unseen.GRU(8), embedding=8, head=(8,))
+    algorithm = unseen.PPO(environments=8, rollout=32, minibatches=2, epochs=1)
+    run = unseen.train(unseen.Experiment(f"memory/{task}", agent, algorithm, env_steps=600, seeds=1, reset_pool=64), tmp_path / "run")
+    row = run.evaluate(level="holdout_extrapolate", episodes=2).row(0, named=True)
+    marks = run.environment.references("holdout_extrapolate")
+    assert row["normalised"] == pytest.approx(marks.normalised(row["return"]))
+    unseen.report([run], tmp_path / "report.html")
+    assert "data:image/png" in (tmp_path / "report.html").read_text("utf-8")

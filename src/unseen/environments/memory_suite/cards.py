@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from unseen.environments.memory_suite import change_detection, colours, digits, screen, sight
-from unseen.environments.memory_suite.land import HEADINGS, SIZE, Land
+from unseen.environments.memory_suite.land import SIZE, Land
 from unseen.environments.memory_suite.screen import ScreenTask
 from unseen.environments.memory_suite.shapes import outline_mask
+from unseen.environments.memory_suite.sight import HEADINGS
 from unseen.environments.memory_suite.stimuli import glyphs, objects, things
 
 SIDE = 288  # pixels of a card

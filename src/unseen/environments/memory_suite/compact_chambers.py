@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray
 from unseen.environments.contract import Params, References, Step
 from unseen.environments.memory_suite import chambers, clock, colours, levels, scores, sight
 from unseen.environments.memory_suite.chambers import COLUMNS, DOOR_ROWS, FAR_DOOR, NEAR_DOOR, ROWS, Blocks, Progress, SpotParams, SpotTask
-from unseen.environments.memory_suite.land import HEADINGS
+from unseen.environments.memory_suite.sight import HEADINGS
 
 STEPS = clock.frames(chambers.SECONDS) // clock.COMPACT_FRAMES
 FORWARD, BACKWARD, LEFT, RIGHT, TURN_LEFT, TURN_RIGHT = range(6)

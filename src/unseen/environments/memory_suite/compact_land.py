@@ -14,7 +14,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt32
 
 from unseen.environments.contract import Params, References, Step
 from unseen.environments.memory_suite import land, levels, scores, sight
-from unseen.environments.memory_suite.land import HEADINGS, MATERIALS, PRIZE, SIZE, Land, LandParams, LandTask
+from unseen.environments.memory_suite.land import MATERIALS, PRIZE, SIZE, Land, LandParams, LandTask
+from unseen.environments.memory_suite.sight import HEADINGS
 
 STEPS = 225  # the episode's 120 s
 FORWARD, BACKWARD, LEFT, RIGHT, TURN_LEFT, TURN_RIGHT = range(6)

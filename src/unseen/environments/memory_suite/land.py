@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8, UInt32
 
 from unseen.environments.memory_suite import clock, paths
@@ -18,7 +17,6 @@ STARTS = 128  # drawn for an episode; the visits after that begin again with the
 PRIZE = 10.0
 REACH = 1.0  # metres between agent and goal at which it is reached
 SECONDS = 120
-HEADINGS = np.asarray([(-1, 0), (0, 1), (1, 0), (0, -1)], np.int32)  # north, east, south, west: (down, right)
 
 # What stands in a cell: 0 is free; walls of an arena differ by side; buildings by colour; mazes have themes, with and without decals.
 ARENA_WALLS = (1, 2, 3, 4)  # north, east, south, west

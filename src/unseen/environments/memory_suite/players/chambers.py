@@ -13,9 +13,9 @@ from jaxtyping import Array, Bool, Int, PRNGKeyArray
 from unseen.environments.memory_suite import chambers, chambers_view, clock, compact_chambers
 from unseen.environments.memory_suite.chambers import AWAY, COLUMNS, FAR_DOOR, MOTIONS, NEAR_DOOR, ROWS, SpotParams, SpotTask
 from unseen.environments.memory_suite.compact_chambers import ASIDE, FORWARD, LEFT, RIGHT, TURN_LEFT
-from unseen.environments.memory_suite.land import HEADINGS
 from unseen.environments.memory_suite.players import travel, walking
 from unseen.environments.memory_suite.players.player import Reads, Seen, given, place_of
+from unseen.environments.memory_suite.sight import HEADINGS
 from unseen.environments.memory_suite.walker import Pose, on_grid
 
 NORTH, EAST, WEST = 0, 1, 3

@@ -10,7 +10,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from unseen.environments.memory_suite import sight
 from unseen.environments.memory_suite.compact_land import FLOOR, GOAL
-from unseen.environments.memory_suite.land import HEADINGS, REACH, SIZE, LandParams
+from unseen.environments.memory_suite.land import REACH, SIZE, LandParams
+from unseen.environments.memory_suite.sight import HEADINGS
 
 Map = Bool[Array, "29 29"]
 ROWS, COLUMNS = np.meshgrid(np.arange(SIZE, dtype=np.int32), np.arange(SIZE, dtype=np.int32), indexing="ij")

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from unseen.environments.memory_suite import compact_land, land_view, walker
-from unseen.environments.memory_suite.land import HEADINGS, REACH, SIZE, LandParams
+from unseen.environments.memory_suite.land import REACH, SIZE, LandParams
 from unseen.environments.memory_suite.players import chart, routes, travel, walking
 from unseen.environments.memory_suite.players.chart import COLUMNS, ROWS, Chart, Map
 from unseen.environments.memory_suite.players.player import Reads, Seen, given, place_of
+from unseen.environments.memory_suite.sight import HEADINGS
 from unseen.environments.memory_suite.walker import Pose, on_grid
 
 STRAY = 0.01  # how often a body just walks, so that no corner holds it for ever

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from unseen.environments.memory_suite.land import HEADINGS
 from unseen.environments.memory_suite.paths import neighbours, pack, unpack
+from unseen.environments.memory_suite.sight import HEADINGS
 
 APART = 0.25  # metres between the places that `clear` tries
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from unseen.environments.memory_suite import compact_land
-from unseen.environments.memory_suite.land import HEADINGS
 from unseen.environments.memory_suite.players import routes, walking
+from unseen.environments.memory_suite.sight import HEADINGS
 from unseen.environments.memory_suite.walker import Pose, on_grid
 
 LOOKAHEAD = 8  # cells of its way that a body looks along for one that it can go straight to
