@@ -40,13 +40,13 @@ def kept(wanted: unseen.Experiment, task: str) -> bool:
     return bool(json.loads(record.read_text())["scores"])
 
 
-def keep(run: unseen.Run, task: str, episodes: int) -> None:
-    """Curves, settings, where it was trained, and scores of the last policy on every level."""
+def keep(run: unseen.Run, task: str, episodes: int, levels: list[str] | None) -> None:
+    """Curves, settings, where it was trained, and scores of the last policy on these levels; None: on every one."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     columns = ("seed", "env_steps", "wall_s", "metric", "value")
     run.metrics().filter(pl.col("metric").is_in(METRICS)).select(columns).write_parquet(RESULTS / f"{task}.parquet")
     scores = {}
-    for level in unseen.make(f"memory/{task}").levels:
+    for level in levels or unseen.make(f"memory/{task}").levels:
         scores[level] = run.evaluate(level=level, episodes=episodes).sort("seed")["return"].to_list()
     record = {"device": device(), "scores": scores}
     (RESULTS / f"{task}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--env-steps", type=int, default=6_000_000)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--episodes", type=int, default=200, help="of each level and seed, for the scores")
+    parser.add_argument("--levels", nargs="+", help="to score the last policies on; default: all")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS), metavar="TASK", help="these only")
     parser.add_argument("--train-only", action="store_true", help="no scores, nothing kept but the run directories")
     parser.add_argument("--score-only", action="store_true", help="of run directories that are finished")
@@ -76,7 +77,7 @@ def main() -> None:
         directory = options.root / task
         run = unseen.load(directory) if options.score_only else unseen.train(wanted, directory, save_every_s=60.0)
         if not options.train_only:
-            keep(run, task, options.episodes)
+            keep(run, task, options.episodes, options.levels)
             print(task, (RESULTS / f"{task}.json").read_text(), flush=True)
 
 
