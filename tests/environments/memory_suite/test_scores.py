@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import jax
 import pytest
+from marks import CEILINGS, MARKS
 
 from unseen.environments import make
 from unseen.environments.contract import Score
@@ -16,20 +17,6 @@ from unseen.environments.memory_suite.players.measure import played
 from unseen.environments.memory_suite.suite import TASKS
 
 NAMES = [f"{embodiment}/{task}" for embodiment in ("memory", "memory-fp") for task in TASKS]
-TRIALS = ("arbitrary-visuomotor-mapping", "continuous-recognition", "change-detection", "what-then-where")
-# Marks of the memoryless player by scale, specification §3.1 to §3.4, to the digit that they are given with.
-MARKS = {
-    "arbitrary-visuomotor-mapping": {"train": 14.7, "interpolate": 12.1, "extrapolate": 21.1},
-    "continuous-recognition": {"train": 25.5, "interpolate": 20.5, "extrapolate": 38.0},
-    "change-detection": {"train": 5.0, "interpolate": 5.0, "extrapolate": 5.0},
-    "what-then-where": {"train": 2.5, "interpolate": 2.5, "extrapolate": 2.5},
-}
-CEILINGS = {
-    "arbitrary-visuomotor-mapping": {"train": 50, "interpolate": 40, "extrapolate": 75},
-    "continuous-recognition": {"train": 50, "interpolate": 40, "extrapolate": 75},
-    "change-detection": {"train": 10, "interpolate": 10, "extrapolate": 10},
-    "what-then-where": {"train": 10, "interpolate": 10, "extrapolate": 10},
-}
 
 
 def test_every_player_is_measured_on_every_level_of_every_environment() -> None:
@@ -66,7 +53,7 @@ def not_above(lower: Score, higher: Score) -> bool:
     return lower.mean - higher.mean <= 4 * math.hypot(lower.standard_error, higher.standard_error) + 1e-9
 
 
-@pytest.mark.parametrize("task", TRIALS)
+@pytest.mark.parametrize("task", MARKS)
 def test_marks_of_the_specification_are_met_within_three_standard_errors(task: str) -> None:
     for level in make(f"memory/{task}").levels:
         scale = level.removeprefix("holdout_")

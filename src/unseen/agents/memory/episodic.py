@@ -118,8 +118,8 @@ class Episodic(eqx.Module):
     def step(
         self, carry: EpisodicCarry, x: Float[Array, "B I"], start: Bool[Array, "B"]
     ) -> tuple[EpisodicCarry, Float[Array, "B F"], dict[str, Array]]:
-        steps_ago = jnp.zeros((x.shape[0], self.capacity), jnp.int32)
-        after, _, features, records = self._step(carry, steps_ago, x, start, jnp.zeros((), jnp.int32))
+        origin = jnp.zeros((x.shape[0], self.capacity), jnp.int32)  # of interest in an unroll only
+        after, _, features, records = self._step(carry, origin, x, start, jnp.zeros((), jnp.int32))
         return after, features, records
 
     def unroll(
