@@ -1,0 +1,110 @@
+"""Models and agents from what the command line says of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from unseen.commands.planning.settings import Model, Speech
+from unseen.errors import UserError, unknown
+from unseen.planning.agent import Agent
+from unseen.planning.models.contract import LanguageModel
+from unseen.planning.models.prices import Price
+from unseen.runs.files import write_atomic
+
+TAUGHT = "agent.json"  # beside weights that were trained here: how the agent was spoken to
+
+
+def weights(path: Path) -> Path | None:
+    """The directory with the weights that a path stands for: itself, or the checkpoint of a training directory."""
+    for folder in (path, path / "checkpoint" / "model"):
+        if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
+            return folder
+    return None
+
+
+def model_of(asked: Model) -> LanguageModel:
+    """The model that is asked for, behind its cassette where there is one.
+
+    Raises:
+        UserError: no such model.
+    """
+    if asked.replay and asked.cassette is None:
+        raise UserError("--replay plays back a cassette; give --cassette FILE")
+    if asked.cassette is None:
+        return _model(asked)
+    from unseen.planning.models.cassette import Cassette
+
+    tape = Cassette(None if asked.replay else _model(asked), asked.cassette, mode="replay" if asked.replay else "auto")
+    if asked.replay and asked.model != "reader" and not tape.name.startswith(asked.model):
+        raise UserError(f"{asked.cassette} is a tape of {tape.name!r}, not of {asked.model!r}")
+    return tape
+
+
+def price_of(asked: Model) -> Price | None:
+    """What the model's tokens cost; None where no prices are given.
+
+    Raises:
+        UserError: prices without this model.
+    """
+    if asked.prices is None:
+        return None
+    table = Price.read(asked.prices)
+    if asked.model not in table:
+        raise unknown(f"model in {asked.prices}", asked.model, table)
+    return table[asked.model]
+
+
+def _model(asked: Model) -> LanguageModel:
+    if asked.url is not None:
+        if asked.model == "reader":
+            raise UserError("--url needs --model NAME, the name of a model at that endpoint")
+        from unseen.planning.models.endpoint import EndpointModel
+
+        key, dialect, together = asked.key_variable, asked.dialect, asked.concurrency
+        return EndpointModel(asked.url, asked.model, key_variable=key, dialect=dialect, concurrency=together)
+    if asked.model == "reader":
+        from unseen.planning.models.reader import reader
+
+        return reader()
+    found = weights(Path(asked.model))
+    if found is None:
+        raise UserError(
+            f'--model {asked.model!r}: no weights are there; give a directory with config.json, "reader", or a name with --url URL'
+        )
+    from unseen.planning.models.local import LocalModel
+
+    return LocalModel.load(found)
+
+
+def agent_of(asked: Model, speech: Speech, schedule: str, environment: str) -> Agent:
+    """The agent that is asked for; a model that was trained here is spoken to as it was in training, where nothing else is said.
+
+    Raises:
+        UserError: no such model, or the script that plays graph search is to play something else.
+    """
+    if asked.model == "reader" and asked.url is None and not asked.replay and environment != "graph-search":
+        raise UserError(
+            f'the script "reader" plays graph-search only; give --model DIRECTORY, or --url URL --model NAME, for {environment}'
+        )
+    taught = _taught(asked)
+    usual = {"prompts": "standard", "history": 16, "max_plan_tokens": 256, "max_action_tokens": 32} | taught
+    said = {name: getattr(speech, name) for name in usual if getattr(speech, name) is not None}
+    return Agent(model_of(asked), schedule, temperature=speech.temperature, top_p=speech.top_p, **(usual | said))
+
+
+def _taught(asked: Model) -> dict[str, Any]:
+    path = Path(asked.model) / TAUGHT
+    if asked.url is not None or not path.is_file():
+        return {}
+    try:
+        return {name: value for name, value in json.loads(path.read_text(encoding="utf-8")).items() if name in Speech.__annotations__}
+    except (ValueError, AttributeError):
+        raise UserError(f"{path} is damaged; delete it and give --prompts and --history") from None
+
+
+def remember(folder: Path, prompts: str, history: int, max_plan_tokens: int, max_action_tokens: int) -> None:
+    """Write down how a model that is trained in this directory is spoken to."""
+    said = {"prompts": prompts, "history": history, "max_plan_tokens": max_plan_tokens, "max_action_tokens": max_action_tokens}
+    write_atomic(folder / TAUGHT, (json.dumps(said, indent=1) + "\n").encode())

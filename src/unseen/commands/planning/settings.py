@@ -1,0 +1,218 @@
+"""What the subcommands of `unseen plan` may be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from unseen.planning.sft import SFT
+
+SCHEDULES = ("never", "every:16", "every:8", "every:4", "every:2", "always", "dynamic")
+
+
+@dataclass(frozen=True)
+class Model:
+    """Who writes."""
+
+    model: str = "reader"
+    """A directory with weights; the name of a model at --url; or "reader", a script that plays graph-search, to try things out."""
+    url: str | None = None
+    """Of an OpenAI-compatible endpoint, as in http://127.0.0.1:8000/v1."""
+    key_variable: str | None = None
+    """The environment variable that holds the endpoint's key; the key is never written anywhere. Default: no key is sent."""
+    dialect: Literal["openai", "vllm"] = "openai"
+    """vllm: its server can be made to begin with a plan, or kept from writing one."""
+    concurrency: int = 8
+    """Requests to the endpoint at the same time."""
+    cassette: Path | None = None
+    """Record every answer here, and ask for none that is there already: an interrupted or repeated run costs nothing twice."""
+    replay: bool = False
+    """Only what is on the cassette; no endpoint is asked."""
+    prices: Path | None = None
+    """A TOML file of dollars per million tokens by model; with it, pages say what an episode cost."""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """How it is spoken to; what a model that was trained here was trained with is the default."""
+
+    prompts: str | None = None
+    """Wordings: standard, compact, or a .toml file of your own."""
+    history: int | None = None
+    """Observations that are shown, the current one included; default 16."""
+    max_plan_tokens: int | None = None
+    """Longest plan, its tags included; default 256."""
+    max_action_tokens: int | None = None
+    """Tokens beside a plan; default 32."""
+    temperature: float = 1.0
+    """0: the likeliest token."""
+    top_p: float = 1.0
+    """Of the probability mass, the likeliest tokens that make it up."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Where."""
+
+    environment: Annotated[str, tyro.conf.Positional]
+    """graph-search, crafter, or minigrid/LEVEL."""
+    environment_options: dict[str, Any] = field(default_factory=dict)
+    """Options for the environment, as in nodes=10 radius=2."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Play whole episodes under a schedule, every token accounted for."""
+
+    world: Annotated[World, tyro.conf.arg(name="")]
+    model: Annotated[Model, tyro.conf.arg(name="")] = Model()
+    speech: Annotated[Speech, tyro.conf.arg(name="")] = Speech()
+    schedule: str = "dynamic"
+    """never, always, every:K, dynamic, on-event, on-event:NAME, random:P, budget:TOKENS."""
+    episodes: int = 20
+    """How many."""
+    seed: int = 0
+    """Of the first."""
+    live: int = 32
+    """Episodes at the same time."""
+    signals: tuple[str, ...] = ()
+    """What is hidden from the agent and is recorded beside it, by name."""
+    out: Path | None = None
+    """Directory for episodes.parquet and report.html, without episodes in it; default: runs/plan/ENVIRONMENT-MODEL-SCHEDULE."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How often should it plan? The same instances under several schedules: what was reached against what was spent."""
+
+    world: Annotated[World, tyro.conf.arg(name="")]
+    model: Annotated[Model, tyro.conf.arg(name="")] = Model()
+    speech: Annotated[Speech, tyro.conf.arg(name="")] = Speech()
+    schedules: tuple[str, ...] = SCHEDULES
+    """To compare."""
+    episodes: int = 100
+    """Of each schedule."""
+    seed: int = 0
+    """Of the first."""
+    live: int = 32
+    """Episodes at the same time."""
+    value: Literal["success", "return", "progression"] = "success"
+    """What is reached, in the figure."""
+    cost: Literal["output_tokens", "plan_tokens", "flops", "seconds", "dollars"] = "output_tokens"
+    """What is spent, in the figure."""
+    out: Path | None = None
+    """Directory; schedules that are finished in it are kept. Default: runs/plan/ENVIRONMENT-MODEL-sweep."""
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What was a new plan worth? The same states played on with the old plan and with a new one."""
+
+    world: Annotated[World, tyro.conf.arg(name="")]
+    model: Annotated[Model, tyro.conf.arg(name="")] = Model()
+    speech: Annotated[Speech, tyro.conf.arg(name="")] = Speech()
+    schedule: str = "every:4"
+    """Of the episodes from which states are taken, and after the first step of each continuation."""
+    episodes: int = 100
+    """From which states are taken."""
+    each: int = 2
+    """States of an episode."""
+    replicates: int = 8
+    """Continuations of each state with the old plan, and as many with a new one."""
+    seed: int = 0
+    """Of the first episode."""
+    out: Path | None = None
+    """Directory for states.parquet and report.html; default: runs/plan/ENVIRONMENT-MODEL-worth."""
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Recordings of a scripted teacher that writes plans."""
+
+    world: Annotated[World, tyro.conf.arg(name="")]
+    episodes: int = 1_000
+    """How many."""
+    seed: int = 100_000
+    """Of the first; evaluation begins at 0, so that no student meets an instance it was taught on."""
+    style: str | None = None
+    """Of all plans; default: drawn for each episode."""
+    interval: int | None = None
+    """Steps between plans; 0: only where something happened; default: drawn from 2 to 12 for each plan."""
+    mistakes: float = 0.0
+    """Share of random actions."""
+    slips: float = 0.0
+    """Share of illegal actions (graph-search)."""
+    stale: float = 0.0
+    """Share of episodes in which plans go wrong and are replaced."""
+    late: float = 0.0
+    """Share of episodes in which plans are written every so many steps only, whatever happens (graph-search)."""
+    out: Path | None = None
+    """Directory; default: runs/plan/ENVIRONMENT-teacher."""
+
+
+@dataclass(frozen=True)
+class Teach:
+    """Supervised fine-tuning on recordings: a small model from scratch, or adapters on one of your own."""
+
+    recordings: Annotated[Path, tyro.conf.Positional]
+    """A directory of `unseen plan collect`."""
+    model: Path | None = None
+    """Weights to start from; default: a small model with random weights and a tokenizer of the recordings' words."""
+    sft: Annotated[SFT, tyro.conf.arg(name="")] = field(default_factory=SFT)
+    hidden: int = 128
+    """Width of the small model."""
+    layers: int = 3
+    """Of the small model."""
+    heads: int = 4
+    """Of the small model."""
+    plans: bool = True
+    """Without: the same trajectories, and no word of plans."""
+    asked: Literal["choose", "told", "mixed"] = "mixed"
+    """Whether the student chooses when to plan, is told, or each half of the time."""
+    bare: float = 0.2
+    """Share of episodes shown without plans, so that the student can act without one."""
+    prompts: str = "compact"
+    """Wordings."""
+    history: int = 2
+    """Observations that are shown."""
+    out: Path | None = None
+    """Directory; an interrupted run in it goes on. Default: RECORDINGS/sft."""
+
+
+@dataclass(frozen=True)
+class Steer:
+    """Watch an episode in the terminal and write plans of your own into it, or from a file."""
+
+    world: Annotated[World, tyro.conf.arg(name="")]
+    model: Annotated[Model, tyro.conf.arg(name="")] = Model()
+    speech: Annotated[Speech, tyro.conf.arg(name="")] = Speech()
+    schedule: str = "dynamic"
+    """Of the agent itself."""
+    seed: int = 0
+    """Of the episode."""
+    script: Path | None = None
+    """A TOML file with tables [[plan]] of step, text and hold; nothing is asked then."""
+    out: Path | None = None
+    """Where to save the episode; default: runs/plan/steered-ENVIRONMENT-SEED.parquet."""
+
+
+@dataclass(frozen=True)
+class Obey:
+    """Does it do what a plan says? Correct, wrong and shuffled plans at the same states of graph search."""
+
+    world: Annotated[World, tyro.conf.arg(name="")]
+    model: Annotated[Model, tyro.conf.arg(name="")] = Model()
+    speech: Annotated[Speech, tyro.conf.arg(name="")] = Speech()
+    schedule: str = "every:4"
+    """Of the agent itself; there must be plans to replace."""
+    episodes: int = 100
+    """From which states are taken, one of each."""
+    seed: int = 0
+    """Of the first."""
+    steps: int = 3
+    """For which a plan is held."""
+    out: Path | None = None
+    """Directory; default: runs/plan/ENVIRONMENT-MODEL-obedience."""
