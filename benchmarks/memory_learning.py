@@ -1,17 +1,20 @@
-"""A symmetric GRU agent on every compact task of the memory suite: does it learn, and how far from the reference players?
+"""Symmetric agents on every compact task of the memory suite: do they learn, and how far from the reference players?
 
-    python benchmarks/memory_learning.py runs/memory     # trains what is missing; stop and start it as you like
-    python benchmarks/memory_page.py                     # the page, with what is finished
+    python benchmarks/memory_learning.py runs/memory                   # a GRU; trains what is missing; stop and start it as you like
+    python benchmarks/memory_learning.py runs/memory --memory mem      # an LSTM with an episodic memory
+    python benchmarks/memory_page.py                                   # the page, with what is finished
 
-PPO with a GRU of 128, the same settings for all tasks, nothing tuned on any of them: a few minutes a task on a GPU, about ten on two
-cores. The curves of a finished task and its scores on every level are kept in docs/results/memory, beside its settings, and it is not
-trained again. `--train-only` leaves the scores to another call, on another machine perhaps.
+PPO, one setting for all tasks, nothing tuned on any of them, a GRU of 128: a few minutes a task on a GPU, about ten on two cores. Where
+that shows no use of memory: an LSTM of 128 with an episodic memory, the same PPO. The curves of a finished task and its scores are kept in
+docs/results/memory, beside its settings, and it is not trained again. `--train-only` leaves the scores to another call, on another machine
+perhaps.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from pathlib import Path
 
 import jax
@@ -20,16 +23,30 @@ import polars as pl
 import unseen
 from figures import machine
 from unseen.environments.memory_suite.suite import TASKS
+from unseen.experiments.reproduce import memory_grid
 from unseen.experiments.toml import to_toml
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results" / "memory"
 METRICS = ("return", "length", "steps_per_s")
 
 
-def experiment(task: str, env_steps: int, seeds: int) -> unseen.Experiment:
-    agent = unseen.Agent(memory=unseen.GRU(128), embedding=128, head=(128,))
-    algorithm = unseen.PPO(environments=512, rollout=128, epochs=2, minibatches=8, learning_rate=7e-4, entropy=0.01, normalise_returns=True)
-    return unseen.Experiment(f"memory/{task}", agent, algorithm, env_steps=env_steps, seeds=seeds)
+ALGORITHM = unseen.PPO(environments=512, rollout=128, epochs=2, minibatches=8, learning_rate=7e-4, entropy=0.01, normalise_returns=True)
+
+
+def experiment(task: str, memory: str, env_steps: int, seeds: int) -> unseen.Experiment:
+    if memory == "gru":
+        agent = unseen.Agent(memory=unseen.GRU(128), embedding=128, head=(128,))
+    else:
+        slots = next(each.capacity for each in memory_grid.TASKS if each.name == task)
+        remembers = unseen.MEM(unseen.LSTM(128), capacity=slots, neighbours=10, key_size=64)
+        critic = unseen.Critic(shared_trunk=True)
+        agent = unseen.Agent(remembers, critic=critic, embedding=16, layer=128, head=(128,), previous_reward=True)
+    return unseen.Experiment(f"memory/{task}", agent, ALGORITHM, env_steps=env_steps, seeds=seeds)
+
+
+def called(task: str, memory: str) -> str:
+    """The name under which a task's curves are kept."""
+    return task if memory == "gru" else f"{task}-{memory}"
 
 
 def kept(wanted: unseen.Experiment, task: str) -> bool:
@@ -46,7 +63,7 @@ def keep(run: unseen.Run, task: str, episodes: int, levels: list[str] | None) ->
     columns = ("seed", "env_steps", "wall_s", "metric", "value")
     run.metrics().filter(pl.col("metric").is_in(METRICS)).select(columns).write_parquet(RESULTS / f"{task}.parquet")
     scores = {}
-    for level in levels or unseen.make(f"memory/{task}").levels:
+    for level in levels or unseen.make(run.experiment.environment).levels:
         scores[level] = run.evaluate(level=level, episodes=episodes).sort("seed")["return"].to_list()
     record = {"device": device(), "scores": scores}
     (RESULTS / f"{task}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -62,6 +79,7 @@ def device() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, nargs="?", default=Path("runs/memory"))
+    parser.add_argument("--memory", choices=("gru", "mem"), default="gru")
     parser.add_argument("--env-steps", type=int, default=6_000_000)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--episodes", type=int, default=200, help="of each level and seed, for the scores")
@@ -71,14 +89,16 @@ def main() -> None:
     parser.add_argument("--score-only", action="store_true", help="of run directories that are finished")
     options = parser.parse_args()
     for task in options.tasks:
-        wanted = experiment(task, options.env_steps, options.seeds)
-        if kept(wanted, task):
+        wanted, name = experiment(task, options.memory, options.env_steps, options.seeds), called(task, options.memory)
+        if kept(wanted, name):
             continue
-        directory = options.root / task
-        run = unseen.load(directory) if options.score_only else unseen.train(wanted, directory, save_every_s=60.0)
+        directory = options.root / name
+        with warnings.catch_warnings():  # slots are fewer than the steps that a time limit allows, and as many as an episode has
+            warnings.filterwarnings("ignore", message="agent.memory.capacity")
+            run = unseen.load(directory) if options.score_only else unseen.train(wanted, directory, save_every_s=60.0)
         if not options.train_only:
-            keep(run, task, options.episodes, options.levels)
-            print(task, (RESULTS / f"{task}.json").read_text(), flush=True)
+            keep(run, name, options.episodes, options.levels)
+            print(name, (RESULTS / f"{name}.json").read_text(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The results page of the memory suite: reference scores, what a GRU agent learns, and speed, from the data beside it.
+"""The results page of the memory suite: which memory helps when, what a GRU agent learns, speed, reference scores, from the data beside it.
 
     python benchmarks/memory_page.py
 
-Reads `references.json` of the package, `docs/results/speed/memory_suite.json` and `docs/results/memory/`; writes
-`docs/results/memory.md` and `docs/results/memory-learning.png`.
+Reads `references.json` of the package, `docs/results/speed/memory_suite.json`, `docs/results/memory-recall/` and
+`docs/results/memory/`; writes `docs/results/memory.md`, `docs/results/memory-learning.png` and `docs/results/memory-recall-*.png`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+import memory_recall
 from unseen.environments.memory_suite.scores import table
 from unseen.environments.memory_suite.suite import TASKS
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
+RECALL = RESULTS / "memory-recall"
 SHOWN = 10  # of 100 between the memoryless and the perfect-memory player
 PLAYERS = ("random", "memoryless", "perfect_memory", "oracle")
 
@@ -82,36 +84,54 @@ def references() -> list[str]:
     return lines
 
 
+MEMORIES = {"": "GRU", "-mem": "LSTM + MEM"}
+COLOURS = {"": "0.1", "-mem": "0.6"}
+
+
 def learning() -> list[str]:
-    """Curves of the GRU agent against the reference lines, and how far it came."""
+    """Curves of agents without privileges against the reference lines, and how far they came."""
     folder, done = RESULTS / "memory", trained()
     if not done:
         return []
-    lines = ["## What a GRU agent learns in a few minutes", ""]
-    lines += ["`python benchmarks/memory_learning.py`: PPO, a GRU of 128, one setting for all tasks, nothing tuned, two seeds, trained on"]
-    lines += ["the training level only. Runs that were stopped before their budget say so.", ""]
+    lines = ["## What an agent learns in a few minutes", ""]
+    lines += [
+        "`python benchmarks/memory_learning.py`: PPO, one setting for all tasks, nothing tuned, trained on the training level only; a"
+    ]
+    lines += ["GRU of 128, and where *LSTM + MEM* is said an episodic memory. Runs that were stopped before their budget say so.", ""]
     lines += ["![Learning curves against the reference players](memory-learning.png)", ""]
     lines += ["Mean return of the last tenth of training, by seed. Normalised: 0 is the random player, 100 perfect memory; beyond"]
     lines += ["memoryless: 0 is the best one known without memory, so that what is not clearly above 0 shows no use of memory.", ""]
-    lines += ["| task | million steps | seeds | random | memoryless | perfect memory | normalised | beyond memoryless |"]
-    lines += ["| --- |" + " --- |" * 7]
-    without = []
+    lines += ["| task | memory | million steps | seeds | random | memoryless | perfect memory | normalised | beyond memoryless |"]
+    lines += ["| --- |" + " --- |" * 8]
+    shown: dict[str, list[str]] = {}
     for task in done:
         marks = {player: table()[f"memory/{task}"]["train"][player]["mean"] for player in PLAYERS}
-        steps, wanted, last = _last(folder, task)
-        top = marks["perfect_memory"]
-        shares = [[100 * (value - marks[low]) / (top - marks[low]) for value in last] for low in ("random", "memoryless")]
-        cells = [f"{steps / 1e6:.1f}" + ("" if steps >= wanted else f" of {wanted / 1e6:.0f}")]
-        cells += [", ".join(f"{value:.1f}" for value in last)]
-        cells += [f"{marks[player]:.1f}" for player in ("random", "memoryless", "perfect_memory")]
-        cells += [", ".join(f"{value:.0f}" for value in share) for share in shares]
-        lines.append(f"| {task} | " + " | ".join(cells) + " |")
-        if min(shares[1]) < SHOWN:
-            without.append(task)
-    lines += ["", f"Within this budget no use of memory is shown (a seed less than {SHOWN} beyond memoryless) on: {', '.join(without)}."]
-    lines += ["That these can be solved from what is observed, the perfect-memory player shows.", ""]
-    devices = sorted({json.loads((folder / f"{task}.json").read_text())["device"] for task in done})
-    return [*lines, f"Trained on: {'; '.join(devices)}.", "", *_levels(folder)]
+        for ending, memory in MEMORIES.items():
+            if not (folder / f"{task}{ending}.json").exists():
+                continue
+            steps, wanted, last = _last(folder, f"{task}{ending}")
+            top = marks["perfect_memory"]
+            shares = [[100 * (value - marks[low]) / (top - marks[low]) for value in last] for low in ("random", "memoryless")]
+            cells = [f"{steps / 1e6:.1f}" + ("" if steps >= wanted else f" of {wanted / 1e6:.0f}")]
+            cells += [", ".join(f"{value:.1f}" for value in last)]
+            cells += [f"{marks[player]:.1f}" for player in ("random", "memoryless", "perfect_memory")]
+            cells += [", ".join(f"{value:.0f}" for value in share) for share in shares]
+            lines.append(f"| {task} | {memory} | " + " | ".join(cells) + " |")
+            shown.setdefault(task, [])
+            if min(shares[1]) >= SHOWN:
+                shown[task].append(memory)
+    without = [task for task, memories in shown.items() if not memories]
+    if without:
+        lines += [
+            "",
+            f"Within this budget no use of memory is shown (a seed less than {SHOWN} beyond memoryless) on: {', '.join(without)}.",
+        ]
+        lines += ["That these can be solved from what is observed, the perfect-memory player shows."]
+    else:
+        lines += ["", f"On every task at least one of them is clearly beyond memoryless ({SHOWN} or more, each seed)."]
+    kept = [f"{task}{ending}" for task in done for ending in MEMORIES if (folder / f"{task}{ending}.json").exists()]
+    devices = sorted({json.loads((folder / f"{name}.json").read_text())["device"] for name in kept})
+    return [*lines, "", f"Trained on: {'; '.join(devices)}.", "", *_levels(folder, kept)]
 
 
 def trained() -> list[str]:
@@ -119,33 +139,34 @@ def trained() -> list[str]:
     return [task for task in TASKS if (RESULTS / "memory" / f"{task}.json").exists()]
 
 
-def _last(folder: Path, task: str) -> tuple[int, int, list[float]]:
+def _last(folder: Path, name: str) -> tuple[int, int, list[float]]:
     """How many steps there were and were wanted, and each seed's mean return over the last tenth of them."""
-    returns = pl.read_parquet(folder / f"{task}.parquet").filter(pl.col("metric") == "return").drop_nans("value")
+    returns = pl.read_parquet(folder / f"{name}.parquet").filter(pl.col("metric") == "return").drop_nans("value")
     steps = int(returns["env_steps"].max())  # type: ignore[arg-type]
     late = returns.filter(pl.col("env_steps") > 0.9 * steps).group_by("seed").agg(pl.col("value").mean()).sort("seed")
-    wanted = tomllib.loads((folder / f"{task}.toml").read_text())["env_steps"]
+    wanted = tomllib.loads((folder / f"{name}.toml").read_text())["env_steps"]
     return steps, wanted, late["value"].to_list()
 
 
-def _levels(folder: Path) -> list[str]:
+def _levels(folder: Path, kept: list[str]) -> list[str]:
     """Normalised scores of the last policies on the three main levels, where they were evaluated."""
-    found = {task: json.loads((folder / f"{task}.json").read_text())["scores"] for task in TASKS if (folder / f"{task}.json").exists()}
-    scored = {task: scores for task, scores in found.items() if scores}
+    found = {name: json.loads((folder / f"{name}.json").read_text())["scores"] for name in kept}
+    scored = {name: scores for name, scores in found.items() if scores}
     if not scored:
         return []
     lines = [
         "Normalised scores of the last policies on other levels (mean over seeds, lowest and highest seed), where they were evaluated:"
     ]
     levels = ("train", "holdout_interpolate", "holdout_extrapolate")
-    lines += ["", "| task | " + " | ".join(levels) + " |", "| --- |" + " --- |" * len(levels)]
-    for task, scores in scored.items():
+    lines += ["", "| task | memory | " + " | ".join(levels) + " |", "| --- | --- |" + " --- |" * len(levels)]
+    for name, scores in scored.items():
+        task = name.removesuffix("-mem")
         marks, cells = table()[f"memory/{task}"], []
         for level in levels:
             low, high = marks[level]["random"]["mean"], marks[level]["perfect_memory"]["mean"]
             normalised = [100 * (score - low) / (high - low) for score in scores[level]]
             cells.append(f"{np.mean(normalised):.0f} [{min(normalised):.0f}, {max(normalised):.0f}]")
-        lines.append(f"| {task} | " + " | ".join(cells) + " |")
+        lines.append(f"| {task} | {MEMORIES[name.removeprefix(task)]} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
 
@@ -156,12 +177,18 @@ def _figure(folder: Path, done: list[str]) -> Any:
     rows = -(-len(done) // 4)
     figure = Figure(figsize=(13, 2.7 * rows), layout="constrained")
     lines = {"perfect_memory": (0, ()), "memoryless": (0, (5, 2)), "random": (0, (1, 2))}
+    legend: dict[str, Any] = {}
     for k, task in enumerate(done):
         axes = figure.add_subplot(rows, 4, k + 1)
-        curves = pl.read_parquet(folder / f"{task}.parquet").filter(pl.col("metric") == "return").drop_nans("value")
-        for _, curve in curves.group_by("seed"):
-            ordered = curve.sort("env_steps")
-            axes.plot(ordered["env_steps"] / 1e6, ordered["value"], color="0.1", linewidth=1.1)
+        for ending, memory in MEMORIES.items():
+            if not (folder / f"{task}{ending}.parquet").exists():
+                continue
+            curves = pl.read_parquet(folder / f"{task}{ending}.parquet").filter(pl.col("metric") == "return").drop_nans("value")
+            for n, (_, curve) in enumerate(curves.group_by("seed", maintain_order=True)):
+                ordered = curve.sort("env_steps")
+                thick = {"": 1.1, "-mem": 2.0}[ending]
+                label = memory if n == 0 else None
+                axes.plot(ordered["env_steps"] / 1e6, ordered["value"], color=COLOURS[ending], linewidth=thick, label=label)
         for player, dashes in lines.items():
             mark = table()[f"memory/{task}"]["train"][player]["mean"]
             axes.axhline(mark, color="0.45", linestyle=dashes, linewidth=1.2, label=player.replace("_", " "))
@@ -170,20 +197,30 @@ def _figure(folder: Path, done: list[str]) -> Any:
         axes.set_ylabel("return", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.set_ylim(bottom=0)
-        if k == 0:
-            figure.legend(fontsize=8, loc="outside lower center", ncols=3)
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            legend.setdefault(label, handle)
+    figure.legend(list(legend.values()), list(legend), fontsize=8, loc="outside lower center", ncols=len(legend))
     return figure
 
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *learning(), *speed(), *references()]).rstrip() + "\n"
+    return "\n".join([HEAD, *recall(), *learning(), *speed(), *references()]).rstrip() + "\n"
+
+
+def recall() -> list[str]:
+    """The matrix of working and episodic memories, as far as it was run."""
+    found = memory_recall.results(RECALL)
+    return [] if found is None else memory_recall.section(found, RECALL)
 
 
 def main() -> None:
     (RESULTS / "memory.md").write_text(page(), "utf-8")
     if trained():
         _figure(RESULTS / "memory", trained()).savefig(RESULTS / "memory-learning.png", dpi=110)
+    found = memory_recall.results(RECALL)
+    if found is not None:
+        memory_recall.draw(found, RESULTS)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """docs/results/speed.md from the figures that the benchmarks wrote, with what each is held against.
 
-for name in recurrent_ppo navigation environments signals outcomes outcomes_accuracy compile_time start_up; do
+for name in recurrent_ppo navigation environments memory signals outcomes outcomes_accuracy planning compile_time start_up; do
     python benchmarks/$name.py --json docs/results/speed/$name.json
 done
 python benchmarks/speed_page.py docs/results
@@ -97,6 +97,41 @@ PAGE = {
                 (f"high_{contest}", "to", None),
                 (f"lost_{contest}", "seeds on which DRQ was worse", None),
             )
+        ],
+    ),
+    "planning": (
+        "Language-model agents, a transformer of a million weights with random values, 32 live episodes: 64 shared prompt tokens, two "
+        "observations of 60, a plan of 16 in every fourth step. The peer asks `model.generate` for one episode after the other. The bound "
+        "is the bare model at that batch, in tokens read and written. Environments play random legal actions, resets "
+        "included; Crafter's peer is `crafter.Env` with pictures.",
+        [
+            ("ratio_batched_rollouts", "times as fast as one episode at a time", "≥ 4"),
+            ("fraction_of_bound", "of the bare model's tokens/s", "≥ 0.6"),
+            ("pogs_steps_per_s", "steps/s, graph search, no model", "≥ 20000"),
+            ("ratio_crafter_text", "times as fast as crafter.Env with its own pictures of 64 × 64", "≥ 5"),
+            ("ratio_crafter_text_256", "the same, with pictures of 256 × 256, as BALROG draws them", None),
+            ("crafter_text_steps_per_s", "steps/s, Crafter in words", None),
+        ],
+    ),
+    "memory": (
+        "Memories at 256 units: the gradient of an unroll of 64 steps of 256 sequences, inputs of 256. MEM is an LSTM with an episodic "
+        "memory, 10 neighbours, keys of 256, all slots full, jumpy backpropagation; its ratios are timed in turns with the LSTM alone. "
+        "Told what acting recalled, as V-trace without lag and A2C are, it does not search.",
+        [
+            ("mem_over_lstm_128", "times the LSTM's time, learning, 128 slots", "≤ 2.5"),
+            ("mem_over_lstm_128_recalled", "the same, told what acting recalled", None),
+            ("mem_over_lstm_128_acting", "the same, acting", None),
+            ("mem_over_lstm_1024", "times the LSTM's time, learning, 1,024 slots", "≤ 6"),
+            ("mem_over_lstm_1024_recalled", "the same, told what acting recalled", None),
+            ("mem_over_lstm_1024_acting", "the same, acting", None),
+            ("feedforward_learn_steps_per_s", "steps/s, learning: feed-forward", None),
+            ("gru_learn_steps_per_s", "steps/s, learning: GRU", None),
+            ("lstm_learn_steps_per_s", "steps/s, learning: LSTM", None),
+            ("lru_learn_steps_per_s", "steps/s, learning: linear recurrent unit", None),
+            ("gtrxl_learn_steps_per_s", "steps/s, learning: gated Transformer-XL", None),
+            ("mem_128_learn_steps_per_s", "steps/s, learning: MEM, 128 slots", None),
+            ("mem_1024_learn_steps_per_s", "steps/s, learning: MEM, 1,024 slots", None),
+            ("peak_memory_mib", "peak memory, MiB", None),
         ],
     ),
     "compile_time": (

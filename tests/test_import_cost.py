@@ -31,6 +31,10 @@ def _command(arguments: list[str]) -> str:
         (_command(["train", "--help"]), HEAVY),
         (_command(["train", "--algorithm", "ppo", "--help"]), HEAVY),
         (_command(["evaluate", "--help"]), HEAVY),
+        ("import unseen.planning", HEAVY | {"transformers", "httpx"}),
+        ("from unseen.planning import Agent, EndpointModel, ScriptedModel, evaluate", {"jax", "torch", "transformers"}),
+        (_command(["plan", "--help"]), {"jax", "torch", "transformers", "httpx", "matplotlib"}),
+        (_command(["plan", "sweep", "--help"]), {"torch", "transformers", "httpx", "matplotlib"}),
     ],
 )
 def test_what_is_not_needed_is_not_imported(code: str, absent: set[str]):

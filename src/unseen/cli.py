@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,9 +16,9 @@ import tyro
 
 from unseen.errors import UserError, unknown
 from unseen.experiments.settings import Experiment
-from unseen.learning.settings import A2C, PPO
+from unseen.learning.settings import A2C, PPO, VTrace
 
-_ALGORITHMS = {"a2c": A2C, "ppo": PPO}
+_ALGORITHMS = {"a2c": A2C, "ppo": PPO, "vtrace": VTrace}
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Evaluate:
     """Play whole episodes with the trained agents of a run."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    level: str = "train"
-    """A level of the environment."""
+    level: tuple[str, ...] = ()
+    """Levels of the environment; default: train, and those held out where there are any."""
     episodes: int = 1_000
-    """Episodes for each seed."""
+    """Episodes for each seed and level."""
     greedy: bool = False
     """The most probable actions instead of draws."""
     save: Path | None = None
-    """Write the episodes of the first seed to this Parquet file."""
+    """Write the first seed's episodes on the first of these levels to this Parquet file."""
     trust: bool = False
     """Let the environment "gym:module:ID" of the run import its module."""
 
@@ -101,13 +101,20 @@ class Outcomes:
 
 
 @dataclass(frozen=True)
-class Reproduce:
-    """Published experiments again: reproduce informed|outcomes --scale smoke|laptop|paper. Interrupted or out of time, it goes on."""
+class Plan:
+    """How often should an agent plan, and what was it worth? unseen plan evaluate|sweep|worth|collect|sft|steer|obey."""
 
-    name: Annotated[Literal["informed", "outcomes"], tyro.conf.Positional]
-    """informed: critics that are told signals; outcomes: estimates of Q from logged decisions."""
-    scale: Literal["smoke", "laptop", "paper"] = "smoke"
-    """smoke: under 2 minutes; laptop: under 90 on two cores (outcomes: 45); paper: 20 seeds x 2 M steps, for a GPU (50 data sets)."""
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Published experiments again: reproduce informed|memory|outcomes|planning --scale smoke|laptop|paper. Interrupted, it goes on."""
+
+    name: Annotated[Literal["informed", "memory", "outcomes", "planning"], tyro.conf.Positional]
+    """informed: critics that are told signals; memory: which memory helps when; outcomes: estimates of Q from logged
+    decisions; planning: how often an agent should plan."""
+    scale: Literal["smoke", "laptop", "paper", "paper-first-person"] = "smoke"
+    """smoke: under 3 minutes; laptop: under 90 on two cores (memory: 4 hours, outcomes: 45, planning: 60); paper: for a GPU (outcomes: 50
+    data sets)."""
     out: Path | None = None
     """Directory for everything; default: reproduce/NAME-SCALE."""
     minutes: float | None = None
@@ -247,14 +254,18 @@ def _resumed(directory: Path, command: Train) -> Any:
 
 def evaluate(command: Evaluate) -> int:
     import polars as pl
+    from rich.console import Console
 
     import unseen
+    from unseen.commands.table import as_table
+    from unseen.experiments.generalisation import levels_of
 
     run = unseen.load(command.run, trust=command.trust)
-    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_hide_dataframe_shape=True, tbl_hide_column_data_types=True):
-        print(run.evaluate(command.level, command.episodes, greedy=command.greedy))
+    levels = command.level or levels_of(run)
+    played = pl.concat([run.evaluate(level, command.episodes, greedy=command.greedy) for level in levels], how="diagonal")
+    Console().print(as_table(played))
     if command.save is not None:
-        run.episodes(command.episodes, level=command.level, greedy=command.greedy).write(command.save)
+        run.episodes(command.episodes, level=levels[0], greedy=command.greedy).write(command.save)
         print(f"episodes: {command.save}")
     return 0
 
@@ -323,7 +334,7 @@ def list_(command: List) -> int:
         table.add_row(name, _short(seen), _short(act), ", ".join(environment.signal_spaces(params)), ", ".join(environment.levels))
     Console().print(table)
     print('also: other sizes, as in heavenhell-1 and shopping-3, a path to a .pomdp file, "gymnax:NAME",')
-    print('and "gym:ID" for any Gymnasium environment')
+    print('and "gym:ID" for any Gymnasium environment; in words, for unseen plan: graph-search, crafter, minigrid/LEVEL')
     return 0
 
 
@@ -355,6 +366,7 @@ _COMMANDS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "list": (List, list_),
     "signals": (Signals, signals),
     "outcomes": (Outcomes, lambda command: 0),
+    "plan": (Plan, lambda command: 0),
     "train": (Train, train),
     "evaluate": (Evaluate, evaluate),
     "report": (Report, report),
@@ -399,8 +411,8 @@ def _dispatch(arguments: list[str]) -> int:
     if name not in _COMMANDS:
         raise unknown("command", name, _COMMANDS)
     kind, run = _COMMANDS[name]
-    if kind is Outcomes:
-        return _outcomes(rest)
+    if kind is Outcomes or kind is Plan:
+        return _family(name, rest)
     if kind is Train:
         return run(_parsed_train(rest))
     from unseen.commands.words import registry
@@ -408,25 +420,28 @@ def _dispatch(arguments: list[str]) -> int:
     return run(_parsed(kind, rest, prog=f"unseen {name}", registry=registry))
 
 
-def _usage(program: str, commands: dict[str, tuple[type, Callable[[Any], int]]]) -> int:
+def _usage(program: str, commands: Mapping[str, tuple[type, Callable[[Any], int]]]) -> int:
     print(f"usage: {program} COMMAND [OPTIONS]     ({program} COMMAND --help tells more)\n")
     for command, (kind, _) in commands.items():
         print(f"  {command:12s}{(kind.__doc__ or '').splitlines()[0]}")
     return 0
 
 
-def _outcomes(arguments: list[str]) -> int:
+def _family(family: str, arguments: list[str]) -> int:
     """A family of commands; which settings there are is known when one is chosen."""
-    from unseen.commands.outcomes import COMMANDS
     from unseen.commands.words import registry
 
+    if family == "plan":
+        from unseen.commands.planning import COMMANDS as commands
+    else:
+        from unseen.commands.outcomes import COMMANDS as commands
     name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if name in ("-h", "--help"):
-        return _usage("unseen outcomes", COMMANDS)
-    if name not in COMMANDS:
-        raise unknown("command of unseen outcomes", name, COMMANDS)
-    kind, run = COMMANDS[name]
-    return run(_parsed(kind, rest, prog=f"unseen outcomes {name}", registry=registry))
+        return _usage(f"unseen {family}", commands)
+    if name not in commands:
+        raise unknown(f"command of unseen {family}", name, commands)
+    kind, run = commands[name]
+    return run(_parsed(kind, rest, prog=f"unseen {family} {name}", registry=registry))
 
 
 def _parsed(kind: type, arguments: list[str], **options: Any) -> Any:
@@ -482,7 +497,7 @@ def _parsed_train(arguments: list[str]) -> Train:
         arguments = ["--environment", *arguments]
     default = Train(Experiment("", algorithm=_ALGORITHMS[chosen]()))
     config = (tyro.conf.AvoidSubcommands, tyro.conf.FlagConversionOff)
-    prog = "unseen train ENVIRONMENT [--algorithm a2c|ppo]"
+    prog = "unseen train ENVIRONMENT [--algorithm a2c|ppo|vtrace]"
     command = _parsed(Train, arguments, prog=prog, default=default, config=config, registry=registry)
     _refuse_settings(command.experiment.environment, given)
     return command

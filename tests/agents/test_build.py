@@ -83,7 +83,7 @@ def test_actions_lie_in_their_space(space, allowed, form):
 
 
 def test_what_the_actor_sees_has_no_field_for_signals():
-    assert Seen._fields == ("observation", "previous_action", "start", "action_mask")
+    assert Seen._fields == ("observation", "previous_action", "start", "action_mask", "previous_reward")
 
 
 def test_the_value_depends_on_the_signal_of_its_own_time():

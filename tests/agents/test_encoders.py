@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import equinox as eqx
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -10,13 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unseen.agents.encoders import Embedding, encoder, onto, onto_sum
+from unseen.agents import encoders
+from unseen.agents.encoders import Embedding, encoder, layered, onto, onto_sum
 from unseen.agents.layers import Linear
 
 SPACES = {
     "few categories": gymnasium.spaces.Discrete(5, start=2),
     "many categories": gymnasium.spaces.Discrete(100),
     "several": gymnasium.spaces.MultiDiscrete([3, 70], start=[1, 0]),
+    "several small": gymnasium.spaces.MultiDiscrete([3, 5, 4], start=[1, 0, 2]),
     "vector": gymnasium.spaces.Box(-1.0, 1.0, (3,), np.float32),
     "dict": gymnasium.spaces.Dict({"a": gymnasium.spaces.Discrete(4), "b": gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)}),
 }
@@ -89,3 +92,26 @@ def test_codes_of_a_byte_grid_are_told_apart():
     assert apart > 0.05
     bright = key.at[0, 0, 0].set(200)  # a number that is no code is still seen, by its size
     assert np.linalg.norm(encode(key) - encode(bright)) > 0.01
+
+
+@pytest.mark.parametrize("most", [0, 65_536])
+def test_several_small_tables_give_their_rows_side_by_side(monkeypatch, most):
+    monkeypatch.setattr(encoders, "BLOCKS", most)
+    x, built = drawn(SPACES["several small"], (9, 13), 0), BUILT["several small"]
+    rows = [np.asarray(table)[np.asarray(x[..., k]) - first] for k, (table, first) in enumerate(zip(built.tables, (1, 0, 2), strict=True))]
+    np.testing.assert_allclose(built(x), np.concatenate(rows, axis=-1), rtol=1e-6)
+
+
+def test_in_bfloat16_many_rows_and_few_are_the_same():
+    built = encoder(SPACES["several small"], 16, activation="relu", precision="bfloat16", key=jax.random.key(1))
+    x, w = drawn(SPACES["several small"], (40,), 0), jax.random.normal(jax.random.key(2), (built.features, 6))
+    np.testing.assert_allclose(onto(built, x, w, "bfloat16")[:3], onto(built, x[:3], w, "bfloat16"), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_layer_sees_all_parts_together(name):
+    built = layered(BUILT[name], 7, activation="tanh", precision="float32", key=jax.random.key(3))
+    x = drawn(SPACES[name], (4,), 0)
+    assert built.features == 7
+    biased = eqx.tree_at(lambda m: m.linear.b, built, jnp.arange(7.0))
+    np.testing.assert_allclose(biased(x), np.tanh(np.asarray(BUILT[name](x) @ built.linear.w) + np.arange(7.0)), rtol=1e-4, atol=1e-5)

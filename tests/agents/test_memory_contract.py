@@ -18,6 +18,7 @@ MEMORIES = {
     "gru": kinds.GRU(7),
     "lstm": kinds.LSTM(7),
     "lru": kinds.LRU(7),
+    "gtrxl": kinds.GTrXL(8, layers=2, heads=2, window=3),
     "memax-FART": kinds.Memax("FART", 9),
     "memax-LinearRNN": kinds.Memax("LinearRNN", 9),
     "memax-GRU": kinds.Memax("GRU", 9),

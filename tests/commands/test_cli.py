@@ -10,7 +10,14 @@ import pytest
 import unseen
 from unseen.agents.settings import GRU, LSTM, FeedForward, Memax
 from unseen.cli import _parsed_train, main
-from unseen.commands.words import memory_from_word, memory_to_word, option_from_word
+from unseen.commands.words import (
+    auxiliary_from_word,
+    memory_from_word,
+    memory_to_word,
+    option_from_word,
+    pictures_from_word,
+    settings_to_word,
+)
 from unseen.errors import UserError
 from unseen.experiments.toml import to_toml
 from unseen.runs import RunDirectory
@@ -46,7 +53,10 @@ def test_flags_become_settings():
     assert options == {"n": 4, "time_limit": 50}
 
 
-@pytest.mark.parametrize("word", ["gru:128", "lstm:7", "lru:3", "feed-forward", "memax:FART:64"])
+@pytest.mark.parametrize(
+    "word",
+    ["gru:128", "lstm:7", "lru:3", "feed-forward", "memax:FART:64", "mem:lstm:9:capacity=5", "gtrxl:64", "gtrxl:64:layers=3:window=16"],
+)
 def test_memory_words_say_what_they_mean(word):
     assert memory_to_word(memory_from_word(word)) == word
 
@@ -60,9 +70,53 @@ def test_memory_words_have_defaults_and_refusals():
         ("gru:x", "'x' must be a whole number"),
         ("gru:1:2", "not understood"),
         ("gru:0", "'0'"),
+        ("gtrxl:64:128", "not understood"),
+        ("gtrxl:64:windows=8", "did you mean 'window'"),
+        ("gtrxl:layers=two", "layers 'two' must be a whole number"),
+        ("mem:gtrxl:64", "no working memory of mem"),
     ):
         with pytest.raises(UserError, match=message):
             memory_from_word(word)
+
+
+@pytest.mark.parametrize(
+    ("word", "settings"),
+    [
+        ("cpc", unseen.CPC()),
+        ("cpc:steps=3:weight=0.1", unseen.CPC(3, 0.1)),
+        ("reconstruction:source=both", unseen.Reconstruction(source="both")),
+        ("none", None),
+    ],
+)
+def test_auxiliary_losses_in_a_word(word, settings):
+    assert auxiliary_from_word(word) == settings
+    assert settings_to_word(settings, "none") == word
+    assert _parsed_train(["heavenhell-3", "--agent.auxiliary", word]).experiment.agent.auxiliary == settings
+
+
+@pytest.mark.parametrize(
+    ("word", "settings"),
+    [("convolutions", None), ("residual", unseen.Residual()), ("residual:blocks=1:channels=[8,16]", unseen.Residual(1, (8, 16)))],
+)
+def test_encoders_of_pictures_in_a_word(word, settings):
+    assert pictures_from_word(word) == settings
+    assert settings_to_word(settings, "convolutions") == word
+
+
+def test_words_that_name_nothing_are_refused():
+    for reader, word, message in (
+        (auxiliary_from_word, "cpcc", "did you mean 'cpc'"),
+        (auxiliary_from_word, "cpc:step=3", "did you mean 'steps'"),
+        (pictures_from_word, "resnet", "unknown encoder of pictures 'resnet'"),
+        (pictures_from_word, "residual:block=1", "did you mean 'blocks'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            reader(word)
+
+
+def test_the_v_trace_learner_from_the_command_line():
+    experiment = _parsed_train(["heavenhell-3", "--algorithm", "vtrace", "--algorithm.lag", "4"]).experiment
+    assert experiment.algorithm == unseen.VTrace(lag=4)
 
 
 def test_option_words():
@@ -183,7 +237,7 @@ def test_train_evaluate_extend_report(tmp_path, capsys):
     assert code == 0
     page = (tmp_path / "both.html").read_text()
     assert "2 runs compared" in page
-    assert "<script" not in page
+    assert page.count("<script") == 3  # the data of two episode players, and the player
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "https://" not in page
 

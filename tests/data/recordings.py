@@ -19,9 +19,12 @@ def _rows(draw: st.DrawFn, count: int, dtype: str, shape: tuple[int, ...]) -> np
     return np.where(np.isfinite(values), values, np.copysign(np.zeros_like(values), values)) if values.dtype.kind == "f" else values
 
 
+OPTIONAL = ("signals", "reads", "accounts", "text", "tokens", "info", "behaviour_log_probability")
+
+
 @st.composite
 def recordings(draw: st.DrawFn, min_episodes: int = 1) -> list[dict[str, Any]]:
-    """Episodes of unequal lengths with columns of any dtype and shape, and text, tokens, reads and info now and then."""
+    """Episodes of unequal lengths with columns of any dtype and shape, and text, tokens, reads, accounts and info now and then."""
     lengths = draw(st.lists(st.integers(1, 4), min_size=min_episodes, max_size=4))
     shapes = st.sampled_from([(), (1,), (3,), (65,), (2, 2), (2, 1, 3)])
     observations = draw(
@@ -29,7 +32,7 @@ def recordings(draw: st.DrawFn, min_episodes: int = 1) -> list[dict[str, Any]]:
     )
     action, signal, read = (draw(st.tuples(st.sampled_from(DTYPES), shapes)) for _ in range(3))
     rewards = draw(st.sampled_from(["float32", "float64"]))
-    optional = {name: draw(st.booleans()) for name in ("signals", "reads", "text", "tokens", "info", "behaviour_log_probability")}
+    optional = {name: draw(st.booleans()) for name in OPTIONAL}
     ending = st.sampled_from([(True, False), (False, True), (False, False)])
     episodes: list[dict[str, Any]] = []
     for e, steps in enumerate(lengths):
@@ -47,6 +50,8 @@ def recordings(draw: st.DrawFn, min_episodes: int = 1) -> list[dict[str, Any]]:
             episode["signals"] = {"heaven": _rows(draw, steps + 1, *signal)}
         if optional["reads"]:
             episode["reads"] = {"slots": _rows(draw, steps, *read)}
+        if optional["accounts"]:
+            episode["accounts"] = {"plan_tokens": _rows(draw, steps, *read), "owner": draw(st.lists(WORDS, min_size=steps, max_size=steps))}
         if optional["text"]:
             episode["text"] = {"completion": draw(st.lists(WORDS, min_size=steps, max_size=steps))}
         if optional["tokens"]:

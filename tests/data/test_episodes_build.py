@@ -30,6 +30,7 @@ def test_from_padded_equals_slicing_each_column(lengths, spare, named):
         valid=valid,
         signals={"s": signal},
         reads={"r": read},
+        accounts={"tokens": rows["actions"] + 1},
         info={"seed": seed},
     )
     columns = [b for b in range(batch) if lengths[b]]
@@ -42,6 +43,7 @@ def test_from_padded_equals_slicing_each_column(lengths, spare, named):
         np.testing.assert_array_equal(episode.behaviour_log_probability, rows["behaviour_log_probability"][:steps, b])
         np.testing.assert_array_equal(episode.signals["s"], signal[: steps + 1, b])
         np.testing.assert_array_equal(episode.reads["r"], read[:steps, b])
+        np.testing.assert_array_equal(episode.accounts["tokens"], rows["actions"][:steps, b] + 1)
         assert episode.info["seed"] == b
         assert episode.terminated[-1] == (b % 2 == 0)
 

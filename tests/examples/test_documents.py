@@ -22,6 +22,8 @@ ROOMS = (
     ".signals",
     ".outcomes",
     ".environments.clinical",
+    ".environments.text",
+    ".planning",
     ".environments.memory_suite",
     ".reports",
 )

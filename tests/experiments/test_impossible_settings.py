@@ -5,11 +5,12 @@ from __future__ import annotations
 import copy
 import math
 import typing
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from small import small
+from small import TINY, small
 
 import unseen
 from unseen.cli import main
@@ -90,6 +91,15 @@ BOTH: list[tuple[str, Any]] = [
     ("ppo.max_gradient_norm", math.inf),
     ("ppo.value_weight", -0.5),
     ("ppo.carries", "store"),
+    ("vtrace.lag", -1),
+    ("vtrace.lag", 1_001),
+    ("vtrace.clip_ratio", 0.0),
+    ("vtrace.clip_trace", -1.0),
+    ("vtrace.clip_policy", math.nan),
+    ("vtrace.optimiser", "sgd"),
+    ("vtrace.rms_decay", 1.5),
+    ("vtrace.rms_epsilon", 0.0),
+    ("vtrace.reward_clip", 0.0),
 ]
 PYTHON: list[tuple[str, Any]] = [
     ("environment", ""),
@@ -124,6 +134,10 @@ PYTHON: list[tuple[str, Any]] = [
     ("algorithm.discount", True),
     ("algorithm.learning_rate", 10**400),
     ("algorithm.discount_gradient", 1),
+    ("agent.auxiliary", "cpc"),
+    ("agent.auxiliary", unseen.CPC),
+    ("agent.pictures", 2),
+    ("agent.previous_reward", 1),
     ("ppo.normalise_returns", "no"),
     ("ppo.clip", None),
 ]
@@ -133,11 +147,16 @@ def names(rows):
     return [f"{field}={value!r}"[:60] for field, value in rows]
 
 
+def in_settings(field: str) -> str:
+    """The field without the algorithm's name."""
+    return field.replace("ppo.", "algorithm.").replace("vtrace.", "algorithm.")
+
+
 def broken(field: str, value: Any) -> unseen.Experiment:
     """A good experiment with one wrong value; past the constructors, which the suite has check their arguments."""
-    experiment = small("ppo" if field.startswith("ppo.") else "a2c")
+    experiment = small(field.split(".")[0] if field.startswith(("ppo.", "vtrace.")) else "a2c")
     at: Any = experiment
-    *path, last = field.replace("ppo.", "algorithm.").split(".")
+    *path, last = in_settings(field).split(".")
     for name in path:
         inner = copy.copy(getattr(at, name))
         object.__setattr__(at, name, inner)
@@ -168,7 +187,7 @@ def test_python_is_told_in_one_line_before_anything_is_compiled(field, value, tm
     with pytest.raises(unseen.UserError) as error:
         unseen.train(broken(field, value), tmp_path / "run")
     message = str(error.value)
-    assert field.replace("ppo.", "algorithm.") in message
+    assert in_settings(field) in message
     assert all(word in message for word in shown(value))
     assert "\n" not in message
     assert len(message) < 300
@@ -177,8 +196,9 @@ def test_python_is_told_in_one_line_before_anything_is_compiled(field, value, tm
 
 @pytest.mark.parametrize(("field", "value"), BOTH, ids=names(BOTH))
 def test_the_command_line_says_it_in_one_line_with_exit_code_two(field, value, tmp_path, no_engine, capsys):
-    ppo = ["--algorithm", "ppo"] if field.startswith("ppo.") else []
-    field = field.replace("ppo.", "algorithm.")
+    chosen = field.split(".")[0]
+    ppo = ["--algorithm", chosen] if chosen in ("ppo", "vtrace") else []
+    field = in_settings(field)
     flag = "--" + field.replace("_", "-")
     words = shown(value)
     with pytest.raises(SystemExit) as stop:
@@ -193,7 +213,7 @@ def test_the_command_line_says_it_in_one_line_with_exit_code_two(field, value, t
 
 
 def test_what_the_rows_change_is_a_good_experiment(tmp_path, no_engine):
-    for algorithm in ("a2c", "ppo"):
+    for algorithm in ("a2c", "ppo", "vtrace"):
         with pytest.raises(AssertionError, match="taken for a good one"):
             unseen.train(small(algorithm), tmp_path / "run")
     with pytest.raises(AssertionError, match="taken for a good one"):
@@ -209,8 +229,13 @@ def test_what_the_rows_change_is_a_good_experiment(tmp_path, no_engine):
         ("agent.memory", unseen.GRU, "one of FeedForward(), GRU(), LSTM()"),
         ("agent.critic.signals", "heaven", "it must be a tuple, as in ('heaven',)"),
         ("agent.head", 64, "it must be a tuple, as in (64,)"),
+        ("agent.memory", unseen.GTrXL(8, heads=3), "agent.memory.heads = 3; it must be a divisor of agent.memory.size = 8"),
         ("ppo.minibatches", 3, "a divisor of environments = 4"),
         ("agent.critic.signals", ("heaven", "heaven"), "it must name 'heaven' once"),
+        ("agent", unseen.Agent(auxiliary=unseen.CPC(steps=0)), "agent.auxiliary.steps = 0; it must be a whole number from 1"),
+        ("agent", unseen.Agent(auxiliary=unseen.CPC(weight=-1.0)), "agent.auxiliary.weight = -1.0; it must be at least 0"),
+        ("ppo.rollout", 0, "algorithm.rollout = 0"),
+        ("agent", unseen.Agent(pictures=unseen.Residual(3)), "agent.pictures.blocks = 3; it must be 1 or 2"),
         ("algorithm", unseen.PPO(environments=2**14, rollout=2**14), "their product must be at most 134,217,728"),
     ],
 )
@@ -221,7 +246,23 @@ def test_the_fix_is_told(field, value, told):
 
 
 @pytest.mark.parametrize(
-    "kind", [unseen.Experiment, unseen.Agent, unseen.GRU, unseen.LSTM, unseen.LRU, unseen.Memax, unseen.A2C, unseen.PPO]
+    "kind",
+    [
+        unseen.Experiment,
+        unseen.Agent,
+        unseen.GRU,
+        unseen.LSTM,
+        unseen.LRU,
+        unseen.MEM,
+        unseen.GTrXL,
+        unseen.Memax,
+        unseen.CPC,
+        unseen.Reconstruction,
+        unseen.Residual,
+        unseen.A2C,
+        unseen.PPO,
+        unseen.VTrace,
+    ],
 )
 def test_every_number_has_a_range(kind):
     for name, hint in typing.get_type_hints(kind).items():
@@ -232,6 +273,24 @@ def test_every_number_has_a_range(kind):
 @pytest.mark.parametrize(("field", "value"), [("agent.head", [8]), ("agent.head", ()), ("algorithm.discount", 1), ("reset_pool", 64)])
 def test_what_can_be_honoured_is_not_refused(field, value):
     broken(field, value).check()
+
+
+def test_a_prediction_beyond_the_unroll_is_refused():
+    far = small("ppo", agent=unseen.Agent(auxiliary=unseen.CPC(steps=16)))
+    with pytest.raises(unseen.UserError, match=r"agent\.auxiliary\.steps = 16; it must be below algorithm\.rollout = 16"):
+        far.check()
+    small("ppo", agent=unseen.Agent(auxiliary=unseen.CPC(steps=15))).check()
+
+
+def test_a_memory_shorter_than_an_episode_is_said_with_the_numbers(tmp_path):
+    short = replace(
+        small("ppo", env_steps=64), agent=replace(TINY, memory=unseen.MEM(unseen.LSTM(4), capacity=4, neighbours=2, key_size=4, every=2))
+    )
+    with pytest.warns(UserWarning, match=r"capacity = 4 with every = 2 holds the last 8 steps, and episodes of heavenhell-1 may last 100"):
+        run = unseen.train(short, tmp_path / "run")
+    assert any("capacity = 50 holds all" in note for note in run.notes())
+    long = replace(short, agent=replace(short.agent, memory=replace(short.agent.memory, capacity=50)))
+    assert not any("capacity" in note for note in unseen.train(long, tmp_path / "long").notes())
 
 
 def test_those_who_bypass_the_experiment_are_told_too():

@@ -12,6 +12,7 @@ from scipy import stats
 
 import unseen
 from unseen.errors import UserError
+from unseen.experiments.reproduce import cells as training
 from unseen.experiments.reproduce import informed
 from unseen.experiments.reproduce.informed_grid import NONE, SCALES, STATE_ONLY, TASKS, Task, cells
 from unseen.reports import informed as page_of
@@ -122,7 +123,7 @@ def test_changed_settings_are_computed_anew_and_a_failure_does_not_stop_the_rest
 
     few = replace(tiny, env_steps=200, episodes=24, prediction_episodes=24)
     monkeypatch.setitem(SCALES, "tiny", few)
-    whole = informed.train
+    whole = training.train
 
     def failing(experiment, directory, **options):
         run = whole(experiment, directory, **options)
@@ -130,13 +131,13 @@ def test_changed_settings_are_computed_anew_and_a_failure_does_not_stop_the_rest
             raise NotFinite("the gradient is not finite")
         return run
 
-    monkeypatch.setattr(informed, "train", failing)
+    monkeypatch.setattr(training, "train", failing)
     results = informed.run(tmp_path, "tiny", say=lambda line: None)
     assert [bool(outcome.failure) for outcome in results.outcomes] == [False, True]
     assert "failed" in html(page_of.page(results))
     monkeypatch.setitem(SCALES, "tiny", replace(few, episodes=26))
     assert informed.gathered(tmp_path, "tiny").effects == ()  # told under other settings
-    monkeypatch.setattr(informed, "train", whole)
+    monkeypatch.setattr(training, "train", whole)
     monkeypatch.setitem(SCALES, "tiny", replace(few, env_steps=250))
     again = informed.run(tmp_path, "tiny", say=lambda line: None)
     assert all(outcome.metrics is not None for outcome in again.outcomes)

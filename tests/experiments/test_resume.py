@@ -89,6 +89,13 @@ OTHERS = {
     "ppo-reset-pool": (small("ppo", env_steps=1_500, report_every=250, reset_pool=64), "source.entries"),
     "recomputed-carries": (changed("ppo", carries="recomputed"), "before"),
     "normalised-returns": (changed("ppo", normalise_returns=True), "returns"),
+    "lagging-actors": (changed("vtrace", lag=2), "actors"),
+    "auxiliary-loss": (small("ppo", agent=replace(TINY, auxiliary=unseen.CPC(steps=3))), "agent.auxiliary"),
+    "slots": (small("ppo", agent=replace(TINY, memory=unseen.MEM(unseen.LSTM(8), 100, 3, 4))), "lanes.carry"),
+    "previous-reward": (
+        replace(small("ppo", agent=replace(TINY, previous_reward=True)), environment="higher-lower-easy"),
+        "lanes.previous_reward",
+    ),
     "normalised-observations": (
         replace(small("ppo", agent=replace(TINY, normalise_observations=True)), environment="car-flag"),
         "agent.statistics",

@@ -8,15 +8,24 @@ from hypothesis import strategies as st
 from small import small
 
 import unseen
-from unseen.agents.settings import GRU, LRU, LSTM, Agent, Critic, FeedForward, Memax
+from unseen.agents.settings import CPC, GRU, LRU, LSTM, MEM, Agent, Critic, FeedForward, GTrXL, Memax, Reconstruction, Residual
 from unseen.errors import UserError
 from unseen.experiments.toml import from_toml, to_toml
 
 names = st.text("abcdefghijklmnop-_0123456789", min_size=1, max_size=12)
 positive = st.floats(1e-6, 10.0)
 sizes = st.integers(1, 512)
+working = st.one_of(st.just(FeedForward()), st.builds(GRU, sizes), st.builds(LSTM, sizes), st.builds(LRU, sizes))
 memories = st.one_of(
-    st.just(FeedForward()), st.builds(GRU, sizes), st.builds(LSTM, sizes), st.builds(LRU, sizes), st.builds(Memax, names, sizes)
+    working,
+    st.builds(GTrXL, sizes, layers=st.integers(1, 9)),
+    st.builds(Memax, names, sizes),
+    st.builds(MEM, working, capacity=sizes, gradient=st.sampled_from(["jumpy", "query", "through"])),
+)
+auxiliaries = st.one_of(
+    st.none(),
+    st.builds(CPC, sizes, positive),
+    st.builds(Reconstruction, positive, st.sampled_from(["embedding", "both"])),
 )
 critics = st.builds(Critic, st.booleans(), st.lists(names, max_size=3).map(tuple), st.booleans(), st.booleans())
 agents = st.builds(
@@ -27,6 +36,9 @@ agents = st.builds(
     head=st.lists(sizes, max_size=3).map(tuple),
     activation=st.sampled_from(["relu", "tanh", "leaky_relu", "silu"]),
     previous_action=st.booleans(),
+    previous_reward=st.booleans(),
+    pictures=st.none() | st.builds(Residual, st.sampled_from([1, 2]), st.lists(sizes, min_size=1, max_size=3).map(tuple)),
+    auxiliary=auxiliaries,
     box_policy=st.sampled_from(["clipped", "tanh", "unbounded"]),
 )
 algorithms = st.one_of(
@@ -38,6 +50,7 @@ algorithms = st.one_of(
         max_gradient_norm=st.none() | positive,
         time_limit=st.sampled_from(["bootstrap", "terminate"]),
     ),
+    st.builds(unseen.VTrace, environments=sizes, lag=st.integers(0, 9), reward_clip=st.none() | positive),
     st.builds(unseen.PPO, environments=sizes, learning_rate=positive, anneal_steps=st.none() | sizes, value_clip=st.none() | positive),
 )
 options = st.dictionaries(names, st.integers(-5, 5) | st.booleans() | names, max_size=3)
@@ -81,6 +94,12 @@ def test_a_mistake_in_a_file_is_named(old, new, message):
     with pytest.raises(UserError, match=message) as error:
         from_toml(GOOD.replace(old, new, 1))
     assert "\n" not in str(error.value)
+
+
+def test_what_was_added_later_is_left_out_where_it_changes_nothing():
+    assert "previous_reward" not in GOOD
+    assert "auxiliary" not in GOOD
+    assert "previous_reward = true" in to_toml(small(agent=Agent(previous_reward=True)))
 
 
 def test_a_missing_environment_is_named():

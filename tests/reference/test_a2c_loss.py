@@ -36,7 +36,7 @@ class TableActor(eqx.Module):
     def initial(self, batch: int) -> tuple[()]:
         return ()
 
-    def unroll(self, carry: Any, seen: Seen) -> tuple[Any, Categorical, Array]:
+    def unroll(self, carry: Any, seen: Seen, embedding: Any = None, recalled: Any = None) -> tuple[Any, Categorical, Array]:
         return carry, Categorical(self.logits[seen.observation]), jnp.zeros((*seen.observation.shape, 1))
 
 

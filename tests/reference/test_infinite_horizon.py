@@ -22,6 +22,7 @@ ENDLESS = 1.0 / (1.0 - DISCOUNT)
 MERGED = 1.0 / (1.0 - DISCOUNT * (LIMIT - 1) / LIMIT)
 AGENT = unseen.Agent(memory=unseen.FeedForward(), embedding=4, head=(16,), previous_action=False)
 A2C = unseen.A2C(discount=DISCOUNT, target_period=40, learning_rate=5e-3, entropy=0.0, entropy_end=0.0)
+VTRACE = unseen.VTrace(environments=4, rollout=42, discount=DISCOUNT, optimiser="adam", learning_rate=3e-3, lag=1)
 PPO = unseen.PPO(environments=4, rollout=42, discount=DISCOUNT, learning_rate=3e-3, epochs=4, minibatches=1)
 
 
@@ -81,7 +82,12 @@ def test_ppo_learns_the_endless_value():
 
 
 @pytest.mark.slow
-def test_ppo_that_takes_the_limit_for_an_end_learns_the_fixed_point_of_merged_flags():
+def test_vtrace_learns_the_endless_value():
+    assert learnt_value(VTRACE, 1500) == pytest.approx(ENDLESS, rel=0.03)
+
+
+@pytest.mark.slow
+def test_ppo_and_vtrace_that_take_the_limit_for_an_end_learns_the_fixed_point_of_merged_flags():
     class Merged(Endless):
         """The same stream, whose limit is reported as a termination."""
 
@@ -94,5 +100,6 @@ def test_ppo_that_takes_the_limit_for_an_end_learns_the_fixed_point_of_merged_fl
         def step(self, key, state, action, params):
             return Step(jnp.zeros((), jnp.int32), state + 1, jnp.ones((), jnp.float32), state + 1 >= LIMIT)
 
-    learnt = learnt_value(replace(PPO, lambda_=0.0), 400, Merged())
-    assert learnt == pytest.approx(MERGED, rel=0.05)  # with lambda 0 the fixed point is that of one-step targets
+    # With lambda 0 the fixed point is that of one-step targets.
+    assert learnt_value(replace(PPO, lambda_=0.0), 400, Merged()) == pytest.approx(MERGED, rel=0.05)
+    assert learnt_value(replace(VTRACE, lambda_=0.0), 1500, Merged()) == pytest.approx(MERGED, rel=0.05)

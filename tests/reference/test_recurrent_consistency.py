@@ -20,6 +20,7 @@ from unseen.agents.memory.feedforward import FeedForward
 from unseen.agents.memory.gru import GRU, LSTM
 from unseen.agents.memory.lru import LRU
 from unseen.agents.memory.memax import Memax
+from unseen.agents.memory.transformer import GTrXL
 
 INPUTS, STEPS, LANES = 5, 6, 2
 HALF = STEPS // 2
@@ -33,6 +34,7 @@ def models():
     key = jax.random.key(7)
     yield "feed-forward", FeedForward(INPUTS)
     yield from ((name, kind(INPUTS, 6, key=key)) for name, kind in OURS.items())
+    yield "GTrXL", GTrXL(INPUTS, 6, layers=2, heads=2, window=2, key=key)
     yield from ((f"memax {name}", Memax(INPUTS, 8, model=name, key=key)) for name in (*SEMIGROUPS, *ATTENTION, *SET_ACTIONS))
 
 

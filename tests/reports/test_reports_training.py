@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from watched_hall import vectors, watched
 
-from unseen.reports.blocks import Details, Figure, Pictures, Section, Table, Text, render
+from unseen.reports import single as single_run
+from unseen.reports.blocks import Details, Figure, Pictures, Player, Section, Table, Text, holds, render
 from unseen.reports.comparison import distinct
 from unseen.reports.page import report
 from unseen.reports.statistics import Interval
@@ -96,6 +98,25 @@ def test_episode_is_shown_still_and_moving():
     assert still.files[0].startswith(b"\x89PNG")
     assert moving.files[0].startswith(b"GIF89a")
     assert any(moving in details.blocks for details in find(single(run), Details))  # nothing moves unasked
+
+
+def test_a_watched_episode_is_played_and_not_animated():
+    frames = {"frames": [np.zeros((8, 8, 3), np.uint8)] * 3, "captions": ["a", "b", "c"]}
+    run = summary(LEVELS, watched=watched(), **frames)
+    (still,) = find(single(run), Pictures)
+    assert still.files[0].startswith(b"\x89PNG")
+    (player,) = find(single(run), Player)
+    assert "weights add up to 1" in player.caption
+    (player,) = find(single(replace(run, watched=vectors())), Player)
+    assert "weights" not in player.caption
+    assert holds([single(run)], Player)
+
+
+def test_an_episode_with_too_many_numbers_is_animated(monkeypatch):
+    monkeypatch.setattr(single_run, "fits", lambda episode: False)
+    run = summary(LEVELS, watched=watched(), frames=[np.zeros((8, 8, 3), np.uint8)] * 3, captions=["a", "b", "c"])
+    assert not find(single(run), Player)
+    assert len(find(single(run), Pictures)) == 2
 
 
 def test_comparison_judges_all_runs_at_the_same_step():
@@ -263,6 +284,9 @@ class FakeRun:
 
     def frames(self):
         return [(np.zeros((8, 8, 3), np.uint8), "<caption>")] * 2
+
+    def watched(self):
+        return None
 
     def versions(self):
         return {"python": "3.11", "packages": {"jax": "0.10"}, "devices": ["cpu:0"], "earlier": [{"python": "3.10"}]}

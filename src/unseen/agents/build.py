@@ -12,8 +12,9 @@ from jaxtyping import Array, PRNGKeyArray
 
 from unseen.agents import settings
 from unseen.agents.actor import Actor, Seen, Trunk
+from unseen.agents.contrastive import Contrastive
 from unseen.agents.critic import Critic
-from unseen.agents.encoders import encoder
+from unseen.agents.encoders import encoder, is_picture, layered
 from unseen.agents.heads import policy_head
 from unseen.agents.layers import Linear, Perceptron
 from unseen.agents.memory.contract import Memory
@@ -22,16 +23,29 @@ from unseen.agents.memory.feedforward import FeedForward
 from unseen.agents.memory.gru import GRU, LSTM
 from unseen.agents.memory.lru import LRU
 from unseen.agents.memory.memax import Memax
+from unseen.agents.memory.transformer import GTrXL
 from unseen.agents.normalise import Running
+from unseen.agents.reconstruction import Reconstructed, decoder
 from unseen.errors import UserError, unknown
 
 
 class ActorCritic(eqx.Module):
-    """An actor, its critic, and the statistics that scale what both see (not trained by gradients)."""
+    """An actor, its critic, the statistics that scale what both see (not trained by gradients), and what an auxiliary loss needs."""
 
     actor: Actor
     critic: Critic
     statistics: dict[str, Running]
+    auxiliary: Contrastive | Reconstructed | None = None
+
+    @property
+    def trained(self) -> tuple[Any, ...]:
+        """What gradients train: actor, critic, and the auxiliary loss's own parameters where there is one."""
+        return (self.actor, self.critic) if self.auxiliary is None else (self.actor, self.critic, self.auxiliary)
+
+    def with_trained(self, parameters: tuple[Any, ...]) -> ActorCritic:
+        """With these in their place."""
+        where = (lambda m: (m.actor, m.critic)) if self.auxiliary is None else (lambda m: (m.actor, m.critic, m.auxiliary))
+        return eqx.tree_at(where, self, parameters)
 
     def perceived(self, seen: Seen) -> Seen:
         """With the observation as the networks see it: vectors scaled by running statistics where that is switched on."""
@@ -64,9 +78,11 @@ def build(
     """The modules of an agent for these spaces.
 
     Raises:
-        UserError: a signal that does not exist, an unsupported space, or a critic with nothing to look at.
+        UserError: a signal that does not exist, an unsupported space, a critic with nothing to look at, or a network for pictures where
+            there are none.
     """
     k_actor, k_critic, k_policy, k_value, k_signals = jax.random.split(key, 5)
+    k_auxiliary = jax.random.fold_in(key, 5)  # apart, so that an agent with an auxiliary loss starts from the same draws as one without
     critic = agent.critic
     for name in critic.signals:
         if name not in signal_spaces:
@@ -75,13 +91,21 @@ def build(
         raise UserError("critic.history=False and critic.signals=(): the critic sees nothing; name a signal or keep the history")
     if critic.shared_trunk and not critic.history:
         raise UserError("critic.shared_trunk=True needs critic.history=True: the shared trunk is what carries the history")
+    if agent.pictures is not None and not is_picture(observation_space):
+        raise UserError(
+            f"agent.pictures = {agent.pictures}, and the observation of {environment} has no picture (height, width and up to 16 channels; "
+            "a grid of bytes with fewer than 16 rows or columns is taken for codes): leave agent.pictures out"
+        )
 
     actor_trunk = _trunk(agent, observation_space, action_space, k_actor)
     own_trunk = _trunk(agent, observation_space, action_space, k_critic) if critic.history and not critic.shared_trunk else None
     common: dict[str, Any] = {"activation": agent.activation, "precision": agent.precision}
     signal_keys = jax.random.split(k_signals, len(critic.signals) + 1)
     # The keys of signals come last, so that an agent with a signal starts from the same draws as one without.
-    embeds = {n: encoder(signal_spaces[n], agent.embedding, key=k, **common) for n, k in zip(critic.signals, signal_keys, strict=False)}
+    embeds = {
+        n: encoder(signal_spaces[n], agent.embedding, pictures=agent.pictures, key=k, **common)
+        for n, k in zip(critic.signals, signal_keys, strict=False)
+    }
     told = sum(e.features for e in embeds.values())
     value = Perceptron([actor_trunk.features if critic.history else told, *agent.head, 1], key=k_value, **common)
     join = None
@@ -91,16 +115,34 @@ def build(
     form: dict[str, Any] = {"box_policy": agent.box_policy, "scale": agent.policy_scale}
     head = policy_head(action_space, actor_trunk.features, agent.head, **form, key=k_policy, **common)
     statistics = _statistics(observation_space) if agent.normalise_observations else {}
-    return ActorCritic(Actor(actor_trunk, head), Critic(own_trunk, critic.shared_trunk, embeds, join, value), statistics)
+    helper = _auxiliary(agent, actor_trunk, observation_space, k_auxiliary)
+    return ActorCritic(Actor(actor_trunk, head), Critic(own_trunk, critic.shared_trunk, embeds, join, value), statistics, helper)
+
+
+def _auxiliary(
+    agent: settings.Agent, trunk: Trunk, observation_space: gymnasium.Space, key: PRNGKeyArray
+) -> Contrastive | Reconstructed | None:
+    """What the agent's auxiliary loss needs besides the actor."""
+    embedding = trunk.observation.features
+    match agent.auxiliary:
+        case None:
+            return None
+        case settings.CPC(steps, weight):
+            return Contrastive(trunk.features, embedding, steps, weight, precision=agent.precision, key=key)
+        case settings.Reconstruction(weight, source):
+            inputs = embedding if source == "embedding" else embedding + trunk.features
+            return Reconstructed(decoder(observation_space, inputs, precision=agent.precision, key=key), weight, source)
 
 
 def _trunk(agent: settings.Agent, observation_space: gymnasium.Space, action_space: gymnasium.Space, key: PRNGKeyArray) -> Trunk:
     k_observation, k_action, k_memory = jax.random.split(key, 3)
-    common = {"activation": agent.activation, "precision": agent.precision}
-    observe = encoder(observation_space, agent.embedding, key=k_observation, **common)
+    common: dict[str, Any] = {"activation": agent.activation, "precision": agent.precision}
+    observe = encoder(observation_space, agent.embedding, pictures=agent.pictures, key=k_observation, **common)
+    if agent.layer is not None:
+        observe = layered(observe, agent.layer, **common, key=jax.random.fold_in(k_observation, 1))
     act = encoder(_drawn_space(action_space), agent.embedding, key=k_action, **common) if agent.previous_action else None
-    inputs = observe.features + (act.features if act is not None else 0)
-    return Trunk(observe, act, _memory(agent.memory, inputs, agent.precision, k_memory), agent.precision)
+    inputs = observe.features + (act.features if act is not None else 0) + int(agent.previous_reward)
+    return Trunk(observe, act, _memory(agent.memory, inputs, agent.precision, k_memory), agent.precision, agent.previous_reward)
 
 
 def _drawn_space(space: gymnasium.Space) -> gymnasium.Space:
@@ -125,11 +167,13 @@ def _memory(memory: settings.Memory, inputs: int, precision: str, key: PRNGKeyAr
             return LSTM(inputs, size, precision=precision, key=key)
         case settings.LRU(size):
             return LRU(inputs, size, precision=precision, key=key)
+        case settings.GTrXL(size, layers, heads, window):
+            return GTrXL(inputs, size, layers=layers, heads=heads, window=window, precision=precision, key=key)
         case settings.Memax(model, size):
             return Memax(inputs, size, model=model, key=key)
         case settings.MEM():
             return _episodic(memory, inputs, precision, key)
-    raise UserError(f"memory {memory!r} is not a memory setting; allowed: FeedForward, GRU, LSTM, LRU, Memax, MEM")
+    raise UserError(f"memory {memory!r} is not a memory setting; allowed: FeedForward, GRU, LSTM, LRU, GTrXL, Memax, MEM")
 
 
 def _episodic(memory: settings.MEM, inputs: int, precision: str, key: PRNGKeyArray) -> Episodic:

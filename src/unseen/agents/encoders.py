@@ -10,11 +10,17 @@ import equinox as eqx
 import gymnasium
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
 from unseen.agents.convolution import convolve, in_blocks
 from unseen.agents.layers import ACTIVATIONS, Linear, matmul
+from unseen.agents.residual import residual
+from unseen.agents.settings import Residual
 from unseen.errors import UserError
+
+SMALL = 64  # rows of a table that is read by products
+BLOCKS = 65_536  # numbers of all tables along a diagonal, up to which one product with them is faster than one for each; measured
 
 
 class Embedding(eqx.Module):
@@ -29,18 +35,38 @@ class Embedding(eqx.Module):
         return sum(table.shape[1] for table in self.tables)
 
     def __call__(self, x: Int[Array, "..."]) -> Float[Array, "... F"]:
+        if self._small and self._rows * self.features <= BLOCKS:
+            return matmul(self._hot(x), jax.scipy.linalg.block_diag(*self.tables))
         return jnp.concatenate([_rows(table, index) for table, index in zip(self.tables, self._indices(x), strict=True)], axis=-1)
 
     def onto(self, x: Int[Array, "..."], w: Float[Array, "F O"], precision: str) -> Float[Array, "... O"]:
         """self(x) @ w. Where there are more rows than categories, each category's vector is multiplied once."""
+        parts = jnp.split(w, np.cumsum([table.shape[1] for table in self.tables])[:-1])
+        rows = x.size // (1 if self.scalar else len(self.tables))
+        if self._small and self._rows <= rows:
+            products = [matmul(table, part, precision) for table, part in zip(self.tables, parts, strict=True)]
+            return matmul(self._hot(x), jnp.concatenate(products))  # it only picks rows: in full precision
+        if self._small:
+            return matmul(self(x), w, precision)
         total: Any = 0.0
-        below = 0
-        for table, index in zip(self.tables, self._indices(x), strict=True):
-            part = w[below : below + table.shape[1]]
-            below += table.shape[1]
-            few = table.shape[0] <= max(index.size, 1)
+        for table, index, part in zip(self.tables, self._indices(x), parts, strict=True):
+            few = table.shape[0] <= rows
             total = total + (_rows(matmul(table, part, precision), index) if few else matmul(_rows(table, index), part, precision))
         return total
+
+    @property
+    def _rows(self) -> int:
+        return sum(table.shape[0] for table in self.tables)
+
+    @property
+    def _small(self) -> bool:
+        """Whether products with the categories' indicators do it, whose gradients are products too: a scatter is slow on CPUs."""
+        return all(table.shape[0] <= SMALL for table in self.tables)
+
+    def _hot(self, x: Int[Array, "..."]) -> Float[Array, "... N"]:
+        """1 for the category of each part, 0 for all others of it."""
+        parts = [jax.nn.one_hot(index, table.shape[0]) for table, index in zip(self.tables, self._indices(x), strict=True)]
+        return jnp.concatenate(parts, axis=-1)
 
     def _indices(self, x: Int[Array, "..."]) -> list[Array]:
         """Row numbers in each table."""
@@ -49,8 +75,8 @@ class Embedding(eqx.Module):
 
 
 def _rows(table: Float[Array, "n F"], index: Int[Array, "..."]) -> Float[Array, "... F"]:
-    """table[index]; of a small table by a product with one-hot rows, whose gradient is a product too: a scatter is slow on CPUs."""
-    if table.shape[0] > 64:
+    """table[index]; of a small table by a product with one-hot rows."""
+    if table.shape[0] > SMALL:
         return table[index]
     return matmul(jax.nn.one_hot(index, table.shape[0], dtype=table.dtype), table)
 
@@ -126,6 +152,27 @@ class Together(eqx.Module):
         return jnp.concatenate([part(x[name]) for name, part in self.parts.items()], axis=-1)
 
 
+class Layered(eqx.Module):
+    """A linear layer and a nonlinearity on what another encoder makes of its parts."""
+
+    parts: Any
+    linear: Linear
+    activation: str = eqx.field(static=True)
+
+    @property
+    def features(self) -> int:
+        return self.linear.b.shape[0]
+
+    def __call__(self, x: Any) -> Float[Array, "... F"]:
+        y = onto(self.parts, x, self.linear.w, self.linear.precision)
+        return ACTIVATIONS[self.activation](y + jnp.broadcast_to(self.linear.b, y.shape))
+
+
+def layered(parts: Any, size: int, *, activation: str, precision: str, key: PRNGKeyArray) -> Layered:
+    """An encoder's features through a layer of this size."""
+    return Layered(parts, Linear(parts.features, size, follows=activation, precision=precision, key=key), activation)
+
+
 def onto(encoder: Any, x: Any, w: Float[Array, "F O"], precision: str) -> Float[Array, "... O"]:
     """encoder(x) @ w, by the fewest products."""
     if isinstance(encoder, Embedding):
@@ -145,31 +192,57 @@ def onto_sum(parts: Sequence[tuple[Any, Any]], w: Float[Array, "F O"], precision
     return total
 
 
-def encoder(space: gymnasium.Space, size: int, *, activation: str, precision: str, key: PRNGKeyArray) -> Any:
+def encoder(
+    space: gymnasium.Space, size: int, *, activation: str, precision: str, pictures: Residual | None = None, key: PRNGKeyArray
+) -> Any:
     """The encoder of a space: tables for categories, a layer for vectors, convolutions for images, all of them for a Dict.
 
+    Args:
+        space: of what is seen.
+        size: width of a vector's or category's embedding; images get at least 128, or what `pictures` says.
+        activation, precision: of the layers.
+        pictures: settings of a residual network for what `is_picture`; None: strided convolutions.
+        key: of the initial weights.
+
     Raises:
-        UserError: for a space of another kind, by name.
+        UserError: for a space of another kind, by name, and for pictures that are too small for the residual network.
     """
     spaces = gymnasium.spaces
     if isinstance(space, spaces.Dict):
         keys = jax.random.split(key, len(space.spaces))
         names = sorted(space.spaces)
-        parts = {n: encoder(space[n], size, activation=activation, precision=precision, key=k) for n, k in zip(names, keys, strict=True)}
-        return Together(parts)
+        common: dict[str, Any] = {"activation": activation, "precision": precision, "pictures": pictures}
+        return Together({n: encoder(space[n], size, **common, key=k) for n, k in zip(names, keys, strict=True)})
     if isinstance(space, spaces.Discrete):
         return Embedding((_table(key, int(space.n), size),), (int(space.start),), True)
     if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
         keys = jax.random.split(key, len(space.nvec))
         tables = tuple(_table(k, int(n), max(8, size // len(space.nvec))) for k, n in zip(keys, space.nvec, strict=True))
         return Embedding(tables, tuple(int(s) for s in space.start), False)
-    if isinstance(space, spaces.Box) and len(space.shape) == 3 and min(space.shape[:2]) >= 5 and space.shape[2] <= 16:
+    if pictures is not None and isinstance(space, spaces.Box) and is_picture(space):
+        return residual(space, pictures, precision=precision, key=key)
+    if isinstance(space, spaces.Box) and _is_image(space):
         return _convolutions(space, max(size, 128), activation, precision, key)
     if isinstance(space, spaces.Box | spaces.MultiBinary | spaces.MultiDiscrete):
         shape = space.shape or ()
         linear = Linear(math.prod(shape), size, follows=activation, precision=precision, key=key)
         return Projection(linear, len(shape), activation)
     raise UserError(f"space {space} is not supported; allowed: Box, Discrete, MultiDiscrete, MultiBinary and Dict of these")
+
+
+def is_picture(space: gymnasium.Space) -> bool:
+    """Whether a space, or a part of a Dict, is one of pictures: height, width and channels, and no small grid of codes."""
+    if isinstance(space, gymnasium.spaces.Dict):
+        return any(map(is_picture, space.spaces.values()))
+    return isinstance(space, gymnasium.spaces.Box) and _is_image(space) and not _has_codes(space)
+
+
+def _is_image(space: gymnasium.spaces.Box) -> bool:
+    return len(space.shape) == 3 and min(space.shape[:2]) >= 5 and space.shape[2] <= 16
+
+
+def _has_codes(space: gymnasium.spaces.Box) -> bool:
+    return space.dtype == "uint8" and min(space.shape[:2]) < 16
 
 
 def _table(key: PRNGKeyArray, rows: int, size: int) -> Array:
@@ -181,7 +254,7 @@ def _convolutions(space: gymnasium.spaces.Box, size: int, activation: str, preci
     grid holds codes, the first layer embeds each cell by itself and the second halves it."""
     height, width, channels = space.shape
     smallest = min(height, width)
-    codes = space.dtype == "uint8" and smallest < 16
+    codes = _has_codes(space)
     strides = (4, 2, 1) if smallest >= 48 else (2, 2, 1) if smallest >= 16 else (1, 2 if codes else 1, 1)
     windows = (8, 4, 3) if smallest >= 48 else (1 if codes else 3, 3, 3)
     planes = channels * (CODES + 1) if codes else channels

@@ -49,6 +49,23 @@ class Memax:
     """Width of its features."""
 
 
+@dataclass(frozen=True)
+class GTrXL:
+    """A gated Transformer-XL (Parisotto et al. 2020): attention over the last steps, with gates instead of residual sums."""
+
+    size: int = 128
+    """Width of every layer."""
+
+    layers: int = 2
+    """Attention layers; each looks `window` steps further back through the one below."""
+
+    heads: int = 4
+    """Attention heads; divides `size`."""
+
+    window: int = 64
+    """Steps before the current one that a layer attends to."""
+
+
 Working = FeedForward | GRU | LSTM | LRU
 
 
@@ -79,7 +96,50 @@ class MEM:
     far back as an unroll goes, the step that wrote, too."""
 
 
-Memory = FeedForward | GRU | LSTM | LRU | Memax | MEM
+Memory = FeedForward | GRU | LSTM | LRU | GTrXL | Memax | MEM
+
+
+@dataclass(frozen=True)
+class Residual:
+    """A residual network for pictures, as IMPALA has it: sections of a convolution, a pool that halves, and residual blocks."""
+
+    blocks: int = 2
+    """Residual blocks of each section: 1 or 2."""
+
+    channels: tuple[int, ...] = (16, 32, 32)
+    """Channels of each section."""
+
+    size: int = 256
+    """Width of the layer above them."""
+
+
+@dataclass(frozen=True)
+class CPC:
+    """Contrastive predictive coding beside the agent's own loss: from the memory now, tell which observation of the sequence comes k
+    steps later."""
+
+    steps: int = 10
+    """How many steps ahead, at most; beyond an unroll nothing is known."""
+
+    weight: float = 1.0
+    """Of the loss."""
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Reconstruction beside the agent's own loss: what was seen, from what is written to memory."""
+
+    weight: float = 1.0
+    """Of the loss."""
+
+    source: Literal["embedding", "both"] = "embedding"
+    """What is decoded: the embedding of the observation, or it and the memory's features."""
+
+
+Auxiliary = CPC | Reconstruction
+
+# Settings that came later say so: a file leaves them out where they are what they were before, so that older files compare equal.
+LATER: dict[str, bool] = {"later": True}
 
 
 @dataclass(frozen=True)
@@ -112,6 +172,9 @@ class Agent:
     embedding: int = 64
     """Width of each embedding: observation, previous action, signal."""
 
+    layer: int | None = field(default=None, metadata=LATER)
+    """Width of a layer above the observation's parts, which sees them together; None: the memory gets them side by side."""
+
     head: tuple[int, ...] = (512, 256)
     """Hidden widths of the policy head and of the value head."""
 
@@ -120,6 +183,15 @@ class Agent:
 
     previous_action: bool = True
     """Whether the previous action is part of the input."""
+
+    previous_reward: bool = field(default=False, metadata=LATER)
+    """Whether the previous reward is part of the input."""
+
+    pictures: Residual | None = None
+    """A residual network for pictures; None: three strided convolutions."""
+
+    auxiliary: Auxiliary | None = None
+    """A loss beside the agent's own that shapes what is remembered."""
 
     policy_scale: float = 0.01
     """Scale of the initial weights of the policy's last layer: small starts near uniform; 1.0 is the published agents' choice."""

@@ -8,7 +8,16 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-_EXTRAS = {"gymnax": "gymnax", "minari": "minari", "memax": "memax", "track": "tensorboard", "minigrid": "minigrid", "llm": "torch"}
+_EXTRAS = {
+    "gymnax": "gymnax",
+    "minari": "minari",
+    "memax": "memax",
+    "track": "tensorboard",
+    "minigrid": "minigrid",
+    "text": "crafter",
+    "endpoint": "httpx",
+    "llm": "transformers",
+}
 
 
 def doctor(*, test: bool = True) -> int:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import unseen
 from unseen.commands.past import past_section
+from unseen.commands.planned import planned_section
 from unseen.commands.progress import progress
+from unseen.commands.recalled import recalled_section
 from unseen.reports.blocks import Code, Section, Table, Text
 from unseen.reports.page import Page, write
 from unseen.reports.training import comparison, single, summarise
@@ -34,7 +36,14 @@ def quickstart(directory: str | os.PathLike[str], *, env_steps: int = 120_000, s
     folder = Path(directory)
     page = Page(
         "unseen: what the agent cannot see",
-        [_privileged_signals(folder, env_steps, seeds), _worth_telling(), past_section(), _not_done()],
+        [
+            _privileged_signals(folder, env_steps, seeds),
+            _worth_telling(),
+            past_section(),
+            recalled_section(folder, 2 * env_steps),
+            planned_section(),
+            _not_done(),
+        ],
         "Decisions under partial information. Every figure on this page was computed just now, on this machine.",
     )
     return write(page, folder / "report.html")

@@ -10,16 +10,17 @@ from unseen.errors import unknown
 from unseen.reports.page import Page, write
 from unseen.runs.files import local_path, write_atomic
 
-NAMES = ("informed", "outcomes")
+NAMES = ("informed", "memory", "outcomes", "planning")
 
 
 def reproduce(name: str, scale: str, directory: Path, minutes: float | None = None) -> Path:
     """Run what is missing, and write `report.html` and `results.json`.
 
     Args:
-        name: "informed" or "outcomes".
-        scale: "smoke" (under two minutes), "laptop" (under 90 minutes on two cores, 45 of outcomes) or "paper" (informed: 20 seeds,
-            2 M steps, a GPU; outcomes: 50 data sets of everything).
+        name: "informed", "memory", "outcomes" or "planning".
+        scale: "smoke" (under two minutes, memory three), "laptop" (under 90 minutes on two cores, memory four hours, outcomes 45
+            minutes, planning an hour) or "paper" (informed: 20 seeds, 2 M steps, a GPU; memory: all tasks and agents, a GPU; outcomes: 50
+            data sets of everything; planning: Crafter, a GPU); memory has "paper-first-person" too.
         directory: where everything is kept; give the same one again to go on.
         minutes: another limit than the scale's own.
 
@@ -29,7 +30,7 @@ def reproduce(name: str, scale: str, directory: Path, minutes: float | None = No
     if name not in NAMES:
         raise unknown("experiment", name, NAMES)
     folder = local_path(directory)
-    page, figures = (_informed if name == "informed" else _outcomes)(folder, scale, minutes)
+    page, figures = {"informed": _informed, "memory": _memory, "outcomes": _outcomes, "planning": _planning}[name](folder, scale, minutes)
     write_atomic(folder / "results.json", (json.dumps(figures, indent=1, allow_nan=False) + "\n").encode())
     return write(page, folder / "report.html")
 
@@ -42,12 +43,28 @@ def _informed(folder: Path, scale: str, minutes: float | None) -> tuple[Page, di
     return page(results), as_json(results)
 
 
+def _memory(folder: Path, scale: str, minutes: float | None) -> tuple[Page, dict[str, Any]]:
+    from unseen.experiments.reproduce import memory
+    from unseen.reports.memory import as_json, page
+
+    results = memory.run(folder, scale, minutes=minutes, say=_say)
+    return page(results), as_json(results)
+
+
 def _outcomes(folder: Path, scale: str, minutes: float | None) -> tuple[Page, dict[str, Any]]:
     from unseen.experiments.reproduce import outcomes
     from unseen.reports.outcomes_reproduced import page
     from unseen.reports.outcomes_summaries import as_json
 
     results = outcomes.run(folder, scale, minutes=minutes, say=_say)
+    return page(results), as_json(results)
+
+
+def _planning(folder: Path, scale: str, minutes: float | None) -> tuple[Page, dict[str, Any]]:
+    from unseen.experiments.reproduce import planning
+    from unseen.reports.planning_reproduced import as_json, page
+
+    results = planning.run(folder, scale, minutes=minutes, say=_say)
     return page(results), as_json(results)
 
 

@@ -105,6 +105,7 @@ def from_padded(
     signals: Mapping[str, Any] | None = None,
     text: Mapping[str, Any] | None = None,
     reads: Mapping[str, Any] | None = None,
+    accounts: Mapping[str, Any] | None = None,
     info: Mapping[str, Any] | None = None,
 ) -> Episodes:
     """From time-major padded arrays (NumPy or JAX), one episode per column b, padded behind its end.
@@ -122,6 +123,7 @@ def from_padded(
         signals: name -> (T + 1, B, …).
         text: name -> (T, B).
         reads: name -> (T, B, …).
+        accounts: name -> (T, B, …).
         info: name -> (B, …).
 
     Raises:
@@ -137,6 +139,7 @@ def from_padded(
         "signals": signals,
         "text": text,
         "reads": reads,
+        "accounts": accounts,
         "info": info,
     }
     arrays = {column: as_column(values, label(column)) for column, values in _flat(given).items()}

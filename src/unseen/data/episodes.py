@@ -41,6 +41,7 @@ class Episode:
     text: Columns = field(default_factory=_empty)
     tokens: Mapping[str, Ragged] = field(default_factory=_empty)
     reads: Columns = field(default_factory=_empty)
+    accounts: Columns = field(default_factory=_empty)
     info: Mapping[str, Any] = field(default_factory=_empty)
 
     def __len__(self) -> int:
@@ -72,6 +73,7 @@ class Episodes:
         text: name -> (N,) text of a step, such as a language model's completion.
         tokens: name -> `Ragged` of N integer rows.
         reads: name -> (N, …) what a memory recalled at a step.
+        accounts: name -> (N, …) what a step cost and what was decided in it, such as tokens of a plan.
         info: name -> (E, …) facts about an episode, such as its seed or level; may hold NaN.
 
     Raises:
@@ -89,6 +91,7 @@ class Episodes:
     text: Columns = field(default_factory=_empty)
     tokens: Mapping[str, Ragged] = field(default_factory=_empty)
     reads: Columns = field(default_factory=_empty)
+    accounts: Columns = field(default_factory=_empty)
     info: Columns = field(default_factory=_empty)
 
     def __post_init__(self) -> None:

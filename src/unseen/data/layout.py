@@ -28,11 +28,19 @@ FIELDS = {
     "text": Rows.STEP,
     "tokens": Rows.STEP,
     "reads": Rows.STEP,
+    "accounts": Rows.STEP,
     "info": Rows.EPISODE,
 }
 REQUIRED = ("observations", "actions", "rewards", "terminated", "truncated")
-GROUPS = ("observations", "signals", "text", "tokens", "reads", "info")  # mappings from a name to a column
-SINGULAR = {"observations": "observation", "actions": "action", "rewards": "reward", "signals": "signal", "reads": "read"}
+GROUPS = ("observations", "signals", "text", "tokens", "reads", "accounts", "info")  # mappings from a name to a column
+SINGULAR = {
+    "observations": "observation",
+    "actions": "action",
+    "rewards": "reward",
+    "signals": "signal",
+    "reads": "read",
+    "accounts": "account",
+}
 WIDEST = 64  # vectors up to this width get a table column per component; anything larger is one column of arrays
 
 ColumnName = tuple[str, str | None]  # field, and the name inside it where the field is a mapping

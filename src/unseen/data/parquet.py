@@ -28,6 +28,9 @@ from unseen.errors import UserError
 KEY = b"unseen.episodes"
 VERSION = 1
 GROUP_BYTES = 64 * 2**20
+LISTS = (pa.types.is_list, pa.types.is_large_list)
+TEXTS = (pa.types.is_string, pa.types.is_large_string)
+BYTES = (pa.types.is_binary, pa.types.is_large_binary)
 
 
 # --- writing
@@ -213,15 +216,15 @@ def _from_table(table: Any, metadata: dict[str, Any]) -> Episodes:
 def _from_arrow(table: Any, entry: dict[str, Any], rows: np.ndarray | None) -> Column:
     name, shape = table_name((entry["field"], entry["name"])), tuple(entry["shape"])
     if entry["ragged"]:
-        lists = _rows(table, name, rows).combine_chunks()
+        lists = _typed(_rows(table, name, rows), LISTS).combine_chunks()
         lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
         return Ragged(_numbers(lists.flatten(), entry["dtype"]), np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
     if entry["dtype"] == "text":
-        return np.array(_rows(table, name, rows).to_pylist(), dtype=StringDType())
+        return np.array(_typed(_rows(table, name, rows), TEXTS).to_pylist(), dtype=StringDType())
     if split(shape):
         return np.stack([_numbers(_rows(table, f"{name}[{i}]", rows), entry["dtype"]) for i in range(shape[0])], axis=1)
     if shape:
-        array = _rows(table, name, rows)
+        array = _typed(_rows(table, name, rows), BYTES)
         data = bytearray().join(value.as_py() for value in array)  # a bytearray, so that the array can be written to
         dtype = np.dtype(entry["dtype"])
         return np.frombuffer(data, dtype.newbyteorder("<")).astype(dtype, copy=False).reshape(len(array), *shape)
@@ -232,6 +235,12 @@ def _rows(table: Any, name: str, rows: np.ndarray | None) -> Any:
     array = table.column(name) if rows is None else table.column(name).take(pa.array(rows))
     if array.null_count:
         raise ValueError(f"column {name!r} has missing values")
+    return array
+
+
+def _typed(array: Any, allowed: tuple[Any, ...]) -> Any:
+    if not any(is_one(array.type) for is_one in allowed):  # what a flipped bit in the schema can make of it
+        raise ValueError(f"a column has type {array.type}, which its metadata does not say")
     return array
 
 

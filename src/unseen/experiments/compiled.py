@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +15,9 @@ from unseen.experiments.arrays import from_arrays, to_arrays
 from unseen.experiments.platform import peak_memory, refuse_too_large, too_large
 from unseen.experiments.seeds import Layout, keys_of, layout, over_seeds, padded
 from unseen.experiments.settings import Experiment
+from unseen.learning.guard import forgotten
 from unseen.learning.learner import make_learner
+from unseen.learning.levels import mixture
 from unseen.learning.sharing import Sharing, lanes_to_share
 from unseen.learning.state import GUARDED
 
@@ -28,6 +31,8 @@ class CompiledSeeds:
 
     def __init__(self, experiment: Experiment, environment: Any, width: int | None = None) -> None:
         self.experiment = experiment
+        if note := forgotten(experiment.agent, mixture(environment, experiment.level).longest, environment.name):
+            warnings.warn(note, stacklevel=2)
         begun = time.monotonic()
         self._compile(environment, layout(experiment.seeds, width, lanes_to_share(experiment.algorithm)))
         if self.spread.sharing > 1 and too_large(self.memory):  # each device that shares a seed holds all of its state

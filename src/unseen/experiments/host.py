@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import jax
@@ -10,17 +11,18 @@ import numpy as np
 
 from unseen.agents.actor import Seen
 from unseen.agents.build import ActorCritic, build
+from unseen.agents.settings import MEM
 from unseen.environments import adapters
 from unseen.errors import UserError
 from unseen.experiments.arrays import from_arrays, to_arrays
 from unseen.experiments.compiled import refuse_not_finite
 from unseen.experiments.platform import spare_devices
 from unseen.experiments.settings import Experiment
-from unseen.learning import a2c, ppo
-from unseen.learning.guard import refuse_biased, refuse_impossible
-from unseen.learning.learner import initial_state, report
+from unseen.learning import vtrace
+from unseen.learning.guard import forgotten, refuse_biased, refuse_impossible
+from unseen.learning.learner import initial_state, learn, report
 from unseen.learning.rollout import Slots
-from unseen.learning.settings import A2C
+from unseen.learning.settings import A2C, PPO
 from unseen.learning.sharing import Sharing, devices_for, everywhere, lanes_to_share, shared
 from unseen.learning.source import Generated
 
@@ -75,9 +77,20 @@ class HostSeeds:
             raise UserError(f"reset_pool = {experiment.reset_pool}; an external environment makes its own levels: set it to 0")
         self.experiment = experiment
         algorithm = experiment.algorithm
+        self._warn_forgetful()
         count = algorithm.episodes_per_update if isinstance(algorithm, A2C) else algorithm.environments
         self._hosts = [_Batch(experiment, k, count) for k in range(experiment.seeds)]
         self._report = jax.jit(report)
+
+    def _warn_forgetful(self) -> None:
+        """Where the environment states how long its episodes may be, and the memory is shorter."""
+        if not isinstance(self.experiment.agent.memory, MEM):
+            return
+        host = open_external(self.experiment, 1, workers=0)
+        horizon = host.horizon
+        host.close()
+        if horizon is not None and (note := forgotten(self.experiment.agent, horizon, self.experiment.environment)):
+            warnings.warn(note, stacklevel=3)
 
     def start(self) -> None:
         """Every seed starts from its own key when it is made."""
@@ -141,7 +154,7 @@ class _Batch:
             environment=experiment.environment,
         )
         self.state = initial_state(model, algorithm, k_run, Generated())
-        if not isinstance(algorithm, A2C) and algorithm.carries == "recomputed":
+        if isinstance(algorithm, PPO) and algorithm.carries == "recomputed":
             raise UserError('algorithm.carries="recomputed" is for compiled environments; use "stored" with an external one')
         self.begun = 0  # episodes, each with a seed of its own
         self._seeds = np.random.SeedSequence([experiment.first_seed + k, 0x5EED])
@@ -153,8 +166,7 @@ class _Batch:
         self.state = everywhere(self.state, self.devices)  # where the learner leaves it: it is compiled once
 
     def _learned(self, sharing: Sharing, state: Any, slots: Slots, carry: Any) -> Any:
-        algorithm = self.experiment.algorithm
-        return a2c.learn(algorithm, state, slots) if isinstance(algorithm, A2C) else ppo.learn(algorithm, state, slots, carry, sharing)
+        return learn(self.experiment.algorithm, state, carry, slots, sharing)
 
     def update(self) -> None:
         """Play, then learn."""
@@ -198,6 +210,7 @@ class _Batch:
             "observation": observation,
             "signals": signals,
             "previous": np.zeros_like(action),
+            "previous_reward": zeros if actor.trunk.reward else None,
             "start": np.ones(n, bool),
             "valid": np.ones(n, bool),
             "time": np.zeros(n, np.int32),
@@ -209,8 +222,8 @@ class _Batch:
     def _play(self, slots: int | None) -> tuple[Slots, Any]:
         """`slots` slots of lanes that restart, or (None) one whole episode a lane; laid out as `rollout.Slots`."""
         lanes = self._lanes or self._begin()
-        first_carry = lanes["carry"]
-        agent = jax.device_put(self.state.agent, jax.devices()[0])  # one device acts
+        agent = jax.device_put(vtrace.acting(self.state), jax.devices()[0])  # one device acts
+        first_carry = lanes["carry"] = agent.actor.refreshed(lanes["carry"])
         names = self.experiment.agent.critic.signals
         discount = self.experiment.algorithm.discount
         self.state = self.state._replace(key=jax.random.split(self.state.key)[0])
@@ -246,6 +259,7 @@ class _Batch:
                 "observation": step.observation,
                 "signals": step.signals,
                 "previous": drawn,
+                "previous_reward": None if lanes["previous_reward"] is None else reward,
                 "start": np.zeros(self.count, bool),
                 "valid": valid & ~terminated & ~truncated,
                 "time": (lanes["time"] + valid).astype(np.int32),
@@ -268,7 +282,7 @@ class _Batch:
             lanes[name] = np.where(over, 0, lanes[name]).astype(lanes[name].dtype)
 
     def _seen(self, lanes: dict[str, Any]) -> Seen:
-        return Seen(lanes["observation"], lanes["previous"], lanes["start"], self.env.action_mask())
+        return Seen(lanes["observation"], lanes["previous"], lanes["start"], self.env.action_mask(), lanes["previous_reward"])
 
     def _stacked(self, rows: list[dict[str, Any]], lanes: dict[str, Any], names: tuple[str, ...], slots: int | None) -> Slots:
         """Time-major arrays; whole episodes are padded to a power of two, so that few lengths are ever compiled."""

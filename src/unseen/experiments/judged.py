@@ -83,8 +83,8 @@ def remembered(policy: Policy, episodes: Episodes) -> Episodes:
     """The episodes with one more signal, `memory`: z_t, what the agent's memory holds at each observation.
 
     What is left out of the state but remembered by the agent makes its choices depend on more than the state. State and memory
-    together do not leave anything out: the memory moves by what is observed and done alone, so that the two are a Markov process under
-    any policy, and this agent's choices are a function of them.
+    together do not leave anything out: the memory moves by what is observed and done alone (and paid, where the agent reads rewards), so
+    that the two are a Markov process under any policy, and this agent's choices are a function of them.
 
     Args:
         policy: a trained agent's, with a GRU or without memory: what other memories put out is a part of what they remember. At most 64
@@ -92,8 +92,9 @@ def remembered(policy: Policy, episodes: Episodes) -> Episodes:
         episodes: the log.
 
     Raises:
-        UserError: another memory, or a signal that is called memory already.
+        UserError: another memory, other actions, or a signal that is called memory already.
     """
+    _head(policy)
     memory = policy.agent.actor.trunk.memory
     if not isinstance(memory, GRU | FeedForward):
         raise UserError(f"what a {type(memory).__name__} puts out is a part of what it remembers; only GRU and FeedForward will do")
@@ -102,7 +103,7 @@ def remembered(policy: Policy, episodes: Episodes) -> Episodes:
     found = np.zeros((len(episodes.rewards) + len(episodes), policy.agent.actor.trunk.features))
     for begin in range(0, len(episodes), BATCH):
         some = np.arange(begin, min(begin + BATCH, len(episodes)))
-        rows, valid, seen = _seen(episodes, some, _head(policy))
+        rows, valid, seen = _seen(episodes, some, policy.agent)
         found[rows[valid]] = np.asarray(_asked(_features, policy.agent, seen), np.float64)[valid]
     return replace(episodes, signals={**episodes.signals, "memory": found})
 
@@ -120,13 +121,16 @@ def _replayed(
     agent: ActorCritic, episodes: Episodes, some: Int64[np.ndarray, " B"]
 ) -> tuple[Int64[np.ndarray, " m"], Float64[np.ndarray, "m A"]]:
     """Numbers of the observations of some episodes, and the agent's probabilities at each."""
-    rows, valid, seen = _seen(episodes, some, agent.actor.head)
+    rows, valid, seen = _seen(episodes, some, agent)
     p = np.exp(np.asarray(_asked(_log_probabilities, agent, seen), np.float64)[valid])
     return rows[valid], p / p.sum(axis=1, keepdims=True)
 
 
-def _seen(episodes: Episodes, some: Int64[np.ndarray, " B"], head: Any) -> tuple[Int64[np.ndarray, "T B"], Bool[np.ndarray, "T B"], Seen]:
+def _seen(
+    episodes: Episodes, some: Int64[np.ndarray, " B"], agent: ActorCritic
+) -> tuple[Int64[np.ndarray, "T B"], Bool[np.ndarray, "T B"], Seen]:
     """(T, B) numbers of the observations of some episodes, which of them there are, and what an agent sees there."""
+    head: Any = agent.actor.head
     lengths = np.diff(episodes.offsets)[some]
     t = np.arange(lengths.max() + 1)[:, None]
     valid = t <= lengths
@@ -141,6 +145,7 @@ def _seen(episodes: Episodes, some: Int64[np.ndarray, " B"], head: Any) -> tuple
         jnp.asarray(episodes.actions[before] - int(head.first[0]), jnp.int32),
         jnp.asarray(np.broadcast_to(t == 0, valid.shape)),
         None,
+        jnp.asarray(episodes.rewards[before], jnp.float32) if agent.actor.trunk.reward else None,
     )
     return rows, valid, seen
 

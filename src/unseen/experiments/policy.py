@@ -13,6 +13,8 @@ from jaxtyping import Array
 from unseen.agents.actor import Seen
 from unseen.agents.build import ActorCritic
 from unseen.agents.heads import Head, NormalHead
+from unseen.agents.memory.contract import READ
+from unseen.errors import UserError
 
 ACTING = 0xAC7  # folded into the key of a policy's own draws: training starts from the plain keys of its seeds
 
@@ -31,7 +33,9 @@ class Policy:
         action = actor.head(jnp.zeros((batch, actor.trunk.features), jnp.float32)).mode()
         return actor.initial(batch), jnp.zeros_like(action)
 
-    def act(self, observation: Any, carry: Any, start: Any, greedy: bool = False, action_mask: Any = None) -> tuple[np.ndarray, Any]:
+    def act(
+        self, observation: Any, carry: Any, start: Any, greedy: bool = False, action_mask: Any = None, reward: Any = None
+    ) -> tuple[np.ndarray, Any]:
         """Actions for a batch of observations.
 
         Args:
@@ -40,31 +44,58 @@ class Policy:
             start: (B,) whether each observation is the first of an episode.
             greedy: the most probable action instead of a draw.
             action_mask: (B, A) legal actions, where the environment has masks.
+            reward: (B,) what each action before was paid, where the agent reads it (`Agent.previous_reward`); of no interest at a start.
 
         Returns:
             The environment's actions, (B, ...), and the new carry.
+
+        Raises:
+            UserError: for an agent that reads rewards and is not given them.
         """
-        action, _, carry = self.draw(observation, carry, start, greedy, action_mask)
+        action, _, carry = self.draw(observation, carry, start, greedy, action_mask, reward)
         return action, carry
 
     def draw(
-        self, observation: Any, carry: Any, start: Any, greedy: bool = False, action_mask: Any = None
+        self, observation: Any, carry: Any, start: Any, greedy: bool = False, action_mask: Any = None, reward: Any = None
     ) -> tuple[np.ndarray, np.ndarray | None, Any]:
         """As `act`, with the actions' log-probabilities (B,) between actions and carry; see `log_probability_of_taken`."""
+        return self.recalled(observation, carry, start, greedy, action_mask, reward)[:3]
+
+    def recalled(
+        self, observation: Any, carry: Any, start: Any, greedy: bool = False, action_mask: Any = None, reward: Any = None
+    ) -> tuple[np.ndarray, np.ndarray | None, Any, dict[str, np.ndarray]]:
+        """As `draw`, with what the memory read (B, K) at the end, by name; empty for a memory that does not say."""
         self._key, key = jax.random.split(self._key)
         observation = jax.tree.map(jnp.asarray, observation)
         mask = None if action_mask is None else jnp.asarray(action_mask, bool)
-        action, log_probability, carry = self._act(self.agent, observation, carry, jnp.asarray(start, bool), mask, key, greedy=greedy)
-        return np.asarray(action), None if log_probability is None else np.asarray(log_probability), carry
+        given = observation, carry, jnp.asarray(start, bool), mask, self._paid(reward, np.asarray(start, bool))
+        action, log_probability, carry, read = self._act(self.agent, *given, key, greedy=greedy)
+        return np.asarray(action), None if log_probability is None else np.asarray(log_probability), carry, jax.device_get(read)
+
+    def _paid(self, reward: Any, start: np.ndarray) -> Array | None:
+        """What the agent reads of the rewards."""
+        if not self.agent.actor.trunk.reward:
+            return None
+        if reward is None:
+            if not start.all():
+                raise UserError(
+                    "reward = None; this agent reads what its last action was paid (agent.previous_reward=True): give reward=(B,)"
+                )
+            return jnp.zeros(start.shape, jnp.float32)
+        paid = np.asarray(reward, np.float32)
+        if paid.shape != start.shape:
+            raise UserError(f"reward has the shape {paid.shape}; it must be that of start, {start.shape}: one reward for each observation")
+        return jnp.asarray(paid)
 
 
-def _act(agent: ActorCritic, observation: Any, carry: Any, start: Any, mask: Any, key: Any, greedy: bool) -> Any:
+def _act(agent: ActorCritic, observation: Any, carry: Any, start: Any, mask: Any, reward: Any, key: Any, greedy: bool) -> Any:
     memory, previous = carry
-    memory, distribution, _ = agent.actor.step(memory, agent.perceived(Seen(observation, previous, start, mask)))
+    memory, distribution, records = agent.actor.step(memory, agent.perceived(Seen(observation, previous, start, mask, reward)))
     head = agent.actor.head
     drawn = distribution.mode() if greedy else distribution.sample(head.noise(key, start.shape))
     log_probability = log_probability_of_taken(head, distribution.log_probability(drawn), greedy)
-    return head.to_environment(drawn), log_probability, (memory, drawn)
+    read = {name: records[name] for name in READ if name in records}
+    return head.to_environment(drawn), log_probability, (memory, drawn), read
 
 
 def log_probability_of_taken(head: Head, log_probability: Array, greedy: bool) -> Array | None:

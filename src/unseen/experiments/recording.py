@@ -1,11 +1,10 @@
-"""Recording trained agents: whole episodes as `Episodes`, and pictures of one of them."""
+"""Recording trained agents: whole episodes as `Episodes`, and pictures of an external environment's."""
 
 from __future__ import annotations
 
 import warnings
 from typing import Any
 
-import gymnasium
 import jax
 import numpy as np
 
@@ -15,6 +14,9 @@ from unseen.environments import adapters
 from unseen.errors import UserError
 from unseen.experiments.host import longest, open_external
 from unseen.experiments.policy import log_probability_of_taken
+from unseen.experiments.recalled import reads
+from unseen.experiments.watched import spread
+from unseen.experiments.watching import action_name
 from unseen.learning.levels import mixture
 from unseen.learning.rollout import BatchLoop
 from unseen.learning.source import Generated
@@ -24,9 +26,9 @@ EVALUATION_SEEDS = 0x7E57_0000  # external environments are reset with these; tr
 
 
 def episodes(environment: Any, agent: ActorCritic, n: int, *, level: str, key: Any, greedy: bool) -> Episodes:
-    """`n` whole episodes with every signal the environment names; raw observations, not normalised ones."""
+    """`n` whole episodes with every signal the environment names, and what the memory recalled; raw observations, not normalised ones."""
     levels = mixture(environment, level)
-    loop = BatchLoop(environment, levels, tuple(environment.signal_spaces(levels.entries[0])), 1.0)
+    loop = BatchLoop(environment, levels, tuple(environment.signal_spaces(levels.entries[0])), 1.0, recalling=True)
     batch = min(n, BATCH)
 
     @jax.jit
@@ -50,64 +52,29 @@ def episodes(environment: Any, agent: ActorCritic, n: int, *, level: str, key: A
                 valid=slots.valid,
                 behaviour_log_probability=log_probability,
                 signals=slots.signals,
+                reads=reads(agent.actor.trunk.memory, slots.recalled, slots.time),
             )
         )
     return Episodes.concatenate(parts).select(np.arange(n))
-
-
-def frames(environment: Any, agent: ActorCritic, key: Any, most: int, *, level: str) -> list[tuple[np.ndarray, str]]:
-    """Up to `most` pictures of one episode, evenly spread, each with the step, the action and the reward."""
-    levels = mixture(environment, level)
-    loop = BatchLoop(environment, levels, (), 1.0)
-    key, k_begin = jax.random.split(key)
-    _, lanes = loop.fresh(agent, Generated(), k_begin, 1)
-    params = levels.entries[int(lanes.level[0])]
-    space = environment.action_space(params)
-    slot = jax.jit(loop.slot)
-    shown = []
-    for t in range(levels.longest):
-        key, k = jax.random.split(key)
-        picture = environment.draw(jax.tree.map(lambda x: np.asarray(x[0]), lanes.state), params)
-        lanes, record = slot(agent, lanes, agent.actor.head.noise(k, (1,)))
-        action = np.asarray(agent.actor.head.to_environment(record.action))[0]
-        shown.append((picture, f"step {t}: {action_name(environment, space, action)}, reward {float(record.reward[0]):+.2f}"))
-        if not bool(lanes.valid[0]):
-            break
-    shown.append((environment.draw(jax.tree.map(lambda x: np.asarray(x[0]), lanes.state), params), "end"))
-    return spread(shown, most)
-
-
-def action_name(environment: Any, space: gymnasium.Space, action: np.ndarray | np.generic) -> str:
-    """The action's own name, where the environment names its actions."""
-    names = getattr(environment, "action_names", None)
-    if names is not None and isinstance(space, gymnasium.spaces.Discrete):
-        return str(names[int(action) - int(space.start)])
-    return np.array2string(np.asarray(action), precision=2)
-
-
-def spread(shown: list[Any], most: int) -> list[Any]:
-    """At most `most` entries, evenly spread, the first and the last among them."""
-    if len(shown) <= most:
-        return shown
-    return [shown[round(k * (len(shown) - 1) / (most - 1))] for k in range(most)]
 
 
 def _played(policy: Any, host: Any, seeds: list[int], greedy: bool) -> Episodes:
     """One episode for each seed, played together on a batched external environment; lanes that are done rest."""
     going = np.ones(len(seeds), bool)
     observation, signals = host.reset(seeds, going)
-    carry, start = policy.initial(len(seeds)), going
+    carry, start, reward = policy.initial(len(seeds)), going, None
     shown, rows = [(observation, signals)], []
     while going.any():
-        action, log_probability, carry = policy.draw(observation, carry, start, greedy, host.action_mask())
+        action, log_probability, carry, read = policy.recalled(observation, carry, start, greedy, host.action_mask(), reward)
         step = host.step(action, going)
         terminated = going & step.terminated
         truncated = going & ~terminated & (step.truncated | (len(rows) + 1 >= longest(host)))
-        rows.append((action, log_probability, step.reward, terminated, truncated, going))
+        rows.append((action, log_probability, step.reward, terminated, truncated, going, read))
         shown.append((step.observation, step.signals))
-        observation, start = step.observation, np.zeros(len(seeds), bool)
+        observation, start, reward = step.observation, np.zeros(len(seeds), bool), step.reward
         going = going & ~terminated & ~truncated
-    actions, log_probabilities, rewards, terminated, truncated, valid = jax.tree.map(lambda *xs: np.stack(xs), *rows)
+    actions, log_probabilities, rewards, terminated, truncated, valid, read = jax.tree.map(lambda *xs: np.stack(xs), *rows)
+    time = np.broadcast_to(np.arange(len(rows))[:, None], valid.shape)
     observations, signals = jax.tree.map(lambda *xs: np.stack(xs), *shown)
     return Episodes.from_padded(
         observations=observations,
@@ -118,6 +85,7 @@ def _played(policy: Any, host: Any, seeds: list[int], greedy: bool) -> Episodes:
         valid=valid,
         behaviour_log_probability=log_probabilities,
         signals=signals,
+        reads=reads(policy.agent.actor.trunk.memory, read, time),
     )
 
 
@@ -151,18 +119,18 @@ def _drawn(policy: Any, host: Any, most: int) -> list[tuple[np.ndarray, str]]:
     """Up to 2 `most` pictures, evenly spread: the longer the episode turns out to be, the fewer of its steps are drawn."""
     shown: list[tuple[np.ndarray, str]] = []
     observation, _ = host.reset([EVALUATION_SEEDS], np.ones(1, bool))
-    carry, start, over, t, every = policy.initial(1), np.ones(1, bool), False, 0, 1
+    carry, start, reward, over, t, every = policy.initial(1), np.ones(1, bool), None, False, 0, 1
     while not over:
         picture = _picture(host) if t % every == 0 else None
         if picture is None and not shown:
             return []
-        action, carry = policy.act(observation, carry, start, action_mask=host.action_mask())
+        action, carry = policy.act(observation, carry, start, action_mask=host.action_mask(), reward=reward)
         step = host.step(action)
         if picture is not None:
             shown.append((picture, f"step {t}: {action_name(None, host.action_space, action[0])}, reward {float(step.reward[0]):+.2f}"))
         if len(shown) >= 2 * most:
             shown, every = shown[::2], 2 * every
-        observation, start, t = step.observation, np.zeros(1, bool), t + 1
+        observation, start, reward, t = step.observation, np.zeros(1, bool), step.reward, t + 1
         over = bool(step.terminated[0] or step.truncated[0]) or t >= longest(host)
     last = _picture(host)
     return shown if last is None else [*shown, (last, "end")]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unseen.environments import References, Score
     from unseen.environments.tabular import TabularPOMDP
     from unseen.experiments.policy import Policy
+    from unseen.experiments.watched import Watched
 
 MOST_EPISODES = 10_000_000
 EVALUATION = 0xE7A1  # folded into the key of a seed, so that no episode of evaluation is one of training
@@ -154,7 +155,10 @@ class Run:
         return pl.DataFrame(rows)
 
     def episodes(self, n: int, *, level: str = "train", seed: int = 0, greedy: bool = False) -> Episodes:
-        """`n` recorded episodes of a trained agent: observations, actions, rewards, flags, log-probabilities, all signals.
+        """`n` recorded episodes of a trained agent: observations, actions, rewards, flags, log-probabilities, all signals, reads.
+
+        Of an agent whose memory recalls (MEM), `reads` holds "step" (N, K), the step of the episode at which each thing read was written
+        (-1: nothing there), and its "weight" (N, K); see `unseen.experiments.recalled.with_recalled`.
 
         There are no log-probabilities where there are none to give: of greedy actions, and of `box_policy="clipped"`.
 
@@ -172,17 +176,26 @@ class Run:
             policy = self.policy(seed)
             with self._imports():
                 return recording.external_episodes(self.experiment, policy, n, greedy=greedy)
-        return recording.episodes(self.environment, self.agent(seed), n, level=level, key=self._evaluation_key(seed), greedy=greedy)
+        return recording.episodes(self.environment, self.agent(seed), n, level=level, key=self.evaluation_key(seed), greedy=greedy)
 
     def frames(self, seed: int = 0, most: int = 60) -> list[tuple[np.ndarray, str]]:
         """Pictures of one episode, each with a caption: the step, the action taken in it and its reward."""
         from unseen.experiments import recording
 
+        if (watched := self.watched(seed)) is not None:
+            return watched.frames(most)
+        policy = self.policy(seed)
+        with self._imports():
+            return recording.external_frames(self.experiment, policy, most)
+
+    def watched(self, seed: int = 0) -> Watched | None:
+        """One episode on the training level with what stood behind every step; None where the environment is an external one."""
+        from unseen.experiments.watching import watch
+
         if self._external:
-            policy = self.policy(seed)
-            with self._imports():
-                return recording.external_frames(self.experiment, policy, most)
-        return recording.frames(self.environment, self.agent(seed), self._evaluation_key(seed), most, level=self.experiment.level)
+            return None
+        key, scale = self.evaluation_key(seed), self._value_scale(seed)
+        return watch(self.environment, self.agent(seed), key, level=self.experiment.level, value_scale=scale)
 
     def references(self) -> dict[str, float | tuple[float, float]]:
         """Scores of reference players on the training level: name -> (mean, standard error).
@@ -226,9 +239,33 @@ class Run:
         agent = self.experiment.agent
         if not agent.critic.history:
             notes.append("The critic does not see the history: its bootstrapped targets bias the policy gradient.")
+        if not self._external and (note := self._forgotten()):
+            notes.append(note)
         if type(agent.memory).__name__ == "FeedForward":
             notes.append("The agent has no memory: right only where the observation is the state.")
         return notes
+
+    def _value_scale(self, seed: int) -> float:
+        """What rewards were divided by before the critic learned from them."""
+        import equinox as eqx
+
+        from unseen.agents.normalise import ReturnScale
+        from unseen.experiments.arrays import from_arrays
+
+        algorithm: Any = self.experiment.algorithm
+        if not getattr(algorithm, "normalise_returns", False):
+            return 1.0
+        template = eqx.filter_eval_shape(lambda: ReturnScale.fresh(algorithm.environments))
+        arrays = {
+            n.removeprefix("returns."): np.asarray(a[seed]) for n, a in self._folder.load().arrays.items() if n.startswith("returns.")
+        }
+        return float(from_arrays(template, arrays).deviation)
+
+    def _forgotten(self) -> str | None:
+        from unseen.learning.guard import forgotten
+        from unseen.learning.levels import mixture
+
+        return forgotten(self.experiment.agent, mixture(self.environment, self.experiment.level).longest, self.experiment.environment)
 
     def _ends(self) -> dict[str, Score]:
         """The exact discounted returns of random actions and of a player who sees the state; empty without tables."""
@@ -261,7 +298,8 @@ class Run:
 
         return module_imports(self._trust)
 
-    def _evaluation_key(self, seed: int) -> Any:
+    def evaluation_key(self, seed: int) -> Any:
+        """From which a seed's evaluation episodes are drawn."""
         import jax
 
         # Training folds small numbers; a key folded with this constant is never one of its keys.

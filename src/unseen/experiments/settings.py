@@ -30,7 +30,7 @@ class Experiment:
     """Encoder, memory and critic."""
 
     algorithm: Algorithm = field(default_factory=A2C)
-    """A2C or PPO, with their settings."""
+    """A2C, PPO or VTrace, with their settings."""
 
     env_steps: int = 1_000_000
     """Environment steps of each seed; real steps only."""

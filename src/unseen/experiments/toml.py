@@ -17,7 +17,10 @@ from unseen.learning.guard import refuse_kind
 
 
 def to_toml(experiment: Experiment) -> str:
-    """The experiment as TOML; a setting that is one of several kinds names its own with `kind`. None is left out."""
+    """The experiment as TOML; a setting that is one of several kinds names its own with `kind`.
+
+    None is left out, and so is what was added later where it has its default: older files compare equal.
+    """
     return tomli_w.dumps(to_dict(experiment))
 
 
@@ -40,6 +43,8 @@ def to_dict(settings: Any) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for f in dataclasses.fields(settings):
         value = getattr(settings, f.name)
+        if f.metadata.get("later") and value == f.default:
+            continue
         if dataclasses.is_dataclass(value):
             kind = {"kind": type(value).__name__} if _kinds(hints[f.name]) else {}
             out[f.name] = kind | to_dict(value)

@@ -5,6 +5,7 @@ from unseen._lazy import lazy
 _HOMES = {
     "A2C": "unseen.learning.settings",
     "PPO": "unseen.learning.settings",
+    "VTrace": "unseen.learning.settings",
     "make_train": "unseen.learning.learner",
     "make_learner": "unseen.learning.learner",
     "returns": "",

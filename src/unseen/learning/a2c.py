@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from unseen.learning import optimise, returns
+from unseen.learning import auxiliary, optimise, returns
 from unseen.learning.rollout import Slots
 from unseen.learning.settings import A2C
 from unseen.learning.state import TrainState, guarded
@@ -38,7 +38,7 @@ def targets(settings: A2C, slots: Slots, v: Float[Array, "T1 B"]) -> Float[Array
 
 
 def loss(
-    parameters: tuple[Any, Any], target: Any, slots: Slots, settings: A2C, entropy_weight: Float[Array, ""]
+    parameters: tuple[Any, ...], target: Any, slots: Slots, settings: A2C, entropy_weight: Float[Array, ""]
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """Sums over time, means over episodes:
 
@@ -48,10 +48,10 @@ def loss(
 
     Source: Ebi et al. 2026, sections 3-4; the choices of Baisero & Amato 2022's code where the paper is silent.
     """
-    actor, critic = parameters
+    actor, critic, *helper = parameters
     episodes = slots.valid.shape[1]
     valid = slots.valid.astype(jnp.float32)
-    _, distribution, features = actor.unroll(actor.initial(episodes), slots.seen)
+    distribution, features, embedding = auxiliary.unrolled(helper, actor, actor.initial(episodes), slots.seen, slots.recalled)
     _, v = critic.unroll(critic.initial(episodes), slots.seen, slots.signals, features)
     v_bar = jax.lax.stop_gradient(v)
     _, v_target = target.unroll(target.initial(episodes), slots.seen, slots.signals, jax.lax.stop_gradient(features))
@@ -66,11 +66,14 @@ def loss(
     policy_loss = -jnp.sum(valid * weight * advantage * log_probability) / episodes
     entropy = jnp.sum(valid * acted.entropy())
     total = critic_loss + policy_loss - entropy_weight * entropy / episodes
-    return total, {"policy_loss": policy_loss, "critic_loss": critic_loss, "entropy": entropy / jnp.maximum(jnp.sum(valid), 1.0)}
+    terms = {"policy_loss": policy_loss, "critic_loss": critic_loss, "entropy": entropy / jnp.maximum(jnp.sum(valid), 1.0)}
+    shown = slots.acted_on.at[1:].set(slots.acted_on[1:] | slots.valid)  # the final observation too
+    added, more = auxiliary.added(helper, embedding, slots.seen, features, shown, lambda x: jnp.sum(x) / episodes)
+    return total + added, terms | more
 
 
 def optimiser(settings: A2C) -> optax.GradientTransformation:
-    """Adam; the actor and the critic have one each."""
+    """Adam; the actor, the critic and what an auxiliary loss needs have one each."""
     return optimise.clipped(optax.adam(settings.learning_rate, eps=settings.adam_epsilon), settings.max_gradient_norm)
 
 
@@ -91,15 +94,14 @@ def learn(settings: A2C, state: TrainState, slots: Slots, *, in_buckets: bool = 
     entropy_weight = settings.entropy + progress * (settings.entropy_end - settings.entropy)
 
     def gradients_of(slots: Slots) -> Any:
-        return eqx.filter_grad(loss, has_aux=True)((agent.actor, agent.critic), target, slots, settings, entropy_weight)
+        return eqx.filter_grad(loss, has_aux=True)(agent.trained, target, slots, settings, entropy_weight)
 
     perceived = slots._replace(seen=agent.perceived(slots.seen))
     gradients, losses = in_bucket(gradients_of, perceived) if in_buckets else gradients_of(perceived)
     losses["gradient_norm"] = optimise.norm(gradients)
     adam = optimiser(settings)
-    modules = (agent.actor, agent.critic)
-    moved = [optimise.step(adam, m, g, o) for m, g, o in zip(modules, gradients, state.optimiser, strict=True)]
-    agent = eqx.tree_at(lambda m: (m.actor, m.critic), agent, tuple(module for module, _ in moved))
+    moved = [optimise.step(adam, m, g, o) for m, g, o in zip(agent.trained, gradients, state.optimiser, strict=True)]
+    agent = agent.with_trained(tuple(module for module, _ in moved))
     agent = agent.with_seen(slots.seen.observation, slots.acted_on)
     state = state._replace(
         agent=agent,

@@ -9,7 +9,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Union
 
-from unseen.agents.settings import MEM, Agent, FeedForward
+from unseen.agents.settings import CPC, MEM, Agent, FeedForward, GTrXL
 from unseen.errors import UserError, unknown
 from unseen.learning.settings import A2C, PPO, Algorithm
 
@@ -34,14 +34,19 @@ NOT_EMPTY = Range("a name, not empty", bool)
 
 # By the field's name, which means the same wherever it occurs; in a tuple, of each entry. None is a matter of the field's type.
 RANGES: dict[str, Range] = {
-    **dict.fromkeys(("discount", "lambda_"), _FRACTION),
-    **dict.fromkeys(("learning_rate", "adam_epsilon", "clip", "value_clip", "max_gradient_norm"), _POSITIVE),
-    **dict.fromkeys(("entropy", "entropy_end", "value_weight", "policy_scale"), _NOT_NEGATIVE),
+    **dict.fromkeys(("discount", "lambda_", "rms_decay"), _FRACTION),
+    **dict.fromkeys(("learning_rate", "adam_epsilon", "rms_epsilon", "clip", "value_clip", "max_gradient_norm", "reward_clip"), _POSITIVE),
+    **dict.fromkeys(("clip_ratio", "clip_trace", "clip_policy"), _POSITIVE),
+    **dict.fromkeys(("entropy", "entropy_end", "value_weight", "policy_scale", "weight"), _NOT_NEGATIVE),
+    "lag": whole(0, 1_000),
     **dict.fromkeys(("n", "entropy_steps", "target_period", "anneal_steps", "epochs", "minibatches"), _COUNT),
     **dict.fromkeys(("episodes_per_update", "environments", "rollout"), _BATCH),
-    **dict.fromkeys(("embedding", "size", "head", "key_size"), _WIDTH),
+    **dict.fromkeys(("embedding", "layer", "size", "head", "key_size", "channels"), _WIDTH),
     **dict.fromkeys(("capacity", "neighbours"), whole(1, 2**20)),
-    **dict.fromkeys(("every",), _COUNT),
+    **dict.fromkeys(("every", "steps"), _COUNT),
+    "window": whole(1, 2**20),
+    **dict.fromkeys(("layers", "heads"), whole(1, 256)),
+    "blocks": Range("1 or 2", lambda x: x in (1, 2)),
     **dict.fromkeys(("model", "signals"), NOT_EMPTY),
 }
 
@@ -87,20 +92,39 @@ def refuse_impossible(algorithm: Algorithm, agent: Agent | None = None) -> None:
         m = algorithm.minibatches
         if algorithm.environments % m != 0:
             raise UserError(f"algorithm.minibatches = {m!r}; it must be a divisor of environments = {algorithm.environments}")
-        if algorithm.environments * algorithm.rollout > 2**27:
-            raise UserError(
-                f"algorithm.rollout = {algorithm.rollout} with algorithm.environments = {algorithm.environments}; "
-                f"their product must be at most {2**27:,}, the most steps between two updates: lower either"
-            )
+    if not isinstance(algorithm, A2C) and algorithm.environments * algorithm.rollout > 2**27:
+        raise UserError(
+            f"algorithm.rollout = {algorithm.rollout} with algorithm.environments = {algorithm.environments}; "
+            f"their product must be at most {2**27:,}, the most steps between two updates: lower either"
+        )
     if agent is not None:
         refuse_values(agent, "agent.")
         if isinstance(agent.memory, MEM) and agent.memory.neighbours > agent.memory.capacity:
             raise UserError(
                 f"agent.memory.neighbours = {agent.memory.neighbours}; it must be at most agent.memory.capacity = {agent.memory.capacity}"
             )
+        if isinstance(agent.memory, GTrXL) and agent.memory.size % agent.memory.heads != 0:
+            raise UserError(f"agent.memory.heads = {agent.memory.heads}; it must be a divisor of agent.memory.size = {agent.memory.size}")
+        if isinstance(agent.auxiliary, CPC) and not isinstance(algorithm, A2C) and agent.auxiliary.steps >= algorithm.rollout:
+            raise UserError(
+                f"agent.auxiliary.steps = {agent.auxiliary.steps}; it must be below algorithm.rollout = {algorithm.rollout}, "
+                "beyond which nothing is known of what follows: lower it, or raise the rollout"
+            )
         twice = [name for name in agent.critic.signals if agent.critic.signals.count(name) > 1]
         if twice:
             raise UserError(f"agent.critic.signals = {agent.critic.signals!r}; it must name {twice[0]!r} once")
+
+
+def forgotten(agent: Agent, longest: int, environment: str) -> str | None:
+    """What an episodic memory cannot hold of the longest episodes, in one line; None where it holds everything."""
+    memory = agent.memory
+    if not isinstance(memory, MEM) or memory.capacity * memory.every >= longest:
+        return None
+    held = memory.capacity * memory.every
+    return (
+        f"agent.memory.capacity = {memory.capacity} with every = {memory.every} holds the last {held:,} steps, and episodes of "
+        f"{environment} may last {longest:,}: what is older is forgotten; capacity = {-(-longest // memory.every)} holds all"
+    )
 
 
 def refuse_values(settings: Any, path: str = "", ranges: Mapping[str, Range] = RANGES) -> None:
@@ -146,6 +170,8 @@ def refuse_kind(hint: Any, value: Any, name: str) -> None:
         if len(kinds) == 1:
             if value is not None:
                 refuse_kind(kinds[0], value, name)
+        elif value is None and type(None) in arguments:
+            pass
         elif not isinstance(value, tuple(kinds)):
             raise _of_another_kind(name, value, "one of " + ", ".join(f"{kind.__name__}()" for kind in kinds))
     elif origin is tuple:

@@ -11,15 +11,15 @@ from jaxtyping import Array, PRNGKeyArray
 
 from unseen.agents.build import ActorCritic, build
 from unseen.agents.normalise import ReturnScale
-from unseen.agents.settings import Agent
-from unseen.learning import a2c, ppo
+from unseen.agents.settings import MEM, Agent
+from unseen.learning import a2c, ppo, vtrace
 from unseen.learning.guard import refuse_biased, refuse_impossible
 from unseen.learning.levels import mixture
 from unseen.learning.rollout import BatchLoop, Slots
-from unseen.learning.settings import A2C, PPO, Algorithm
+from unseen.learning.settings import A2C, PPO, Algorithm, VTrace
 from unseen.learning.sharing import ALONE, Sharing
 from unseen.learning.source import Generated, Pool
-from unseen.learning.state import LOSSES, EpisodeLog, TrainState
+from unseen.learning.state import EpisodeLog, TrainState, losses_of
 
 
 class Learner(NamedTuple):
@@ -72,7 +72,7 @@ def make_learner(
     levels = mixture(environment, level)
     params = levels.entries[0]
     spaces = environment.observation_space(params), environment.action_space(params), dict(environment.signal_spaces(params))
-    loop = BatchLoop(environment, levels, agent.critic.signals, algorithm.discount)
+    loop = BatchLoop(environment, levels, agent.critic.signals, algorithm.discount, recalling=replays(agent, algorithm))
 
     def init(key: PRNGKeyArray) -> TrainState:
         k_agent, k_source, k_lanes, k_run = jax.random.split(key, 4)
@@ -100,37 +100,82 @@ def make_learner(
             carry = ()
         else:
             lanes: Any = state.lanes
-            carry = state.agent.actor.refreshed(lanes.carry)
-            lanes, source, slots = loop.continuous(state.agent, lanes._replace(carry=carry), state.source, k_play, algorithm.rollout)
+            agent = vtrace.acting(state)
+            carry = agent.actor.refreshed(lanes.carry)
+            lanes, source, slots = loop.continuous(agent, lanes._replace(carry=carry), state.source, k_play, algorithm.rollout)
             state = state._replace(lanes=lanes)
         return state._replace(source=source.refreshed(k_refresh, environment, levels)), carry, slots
 
     def update(state: TrainState) -> TrainState:
-        state, carry, slots = collect(state)
-        if isinstance(algorithm, A2C):
-            return a2c.learn(algorithm, state, slots, in_buckets=buckets)
-        return ppo.learn(algorithm, state, slots, carry, sharing)
+        return learn(algorithm, *collect(state), sharing, buckets=buckets)
 
     return Learner(init, update, _advance(update), report)
+
+
+def replays(agent: Agent, algorithm: Algorithm) -> bool:
+    """Whether a learner can use what its actor recalled, and need not search again: its first pass is made with the very parameters that
+    acted, over the actor's memory."""
+    if not isinstance(agent.memory, MEM):
+        return False
+    match algorithm:
+        case A2C():
+            return True
+        case PPO():
+            return agent.critic.shared_trunk or ppo.single_pass(algorithm)
+        case VTrace():
+            return algorithm.lag == 0
+
+
+def learn(
+    algorithm: Algorithm, state: TrainState, carry: Any, slots: Slots, sharing: Sharing = ALONE, *, buckets: bool = False
+) -> TrainState:
+    """The state after the algorithm has learnt from these slots, whose actor had this carry at the first."""
+    match algorithm:
+        case A2C():
+            return a2c.learn(algorithm, state, slots, in_buckets=buckets)
+        case PPO():
+            return ppo.learn(algorithm, state, slots, carry, sharing)
+        case VTrace():
+            return vtrace.learn(algorithm, state, slots, carry, sharing)
 
 
 def initial_state(model: ActorCritic, algorithm: Algorithm, key: PRNGKeyArray, source: Any) -> TrainState:
     """The state of a run before its first update, without its environments."""
     zero = jnp.zeros((), jnp.int32)
-    actor: Any = model.actor
     critic: Any = model.critic
-    if isinstance(algorithm, A2C):
-        adam = a2c.optimiser(algorithm)
-        # A copy: the target must not share its buffers with the critic, since both are donated.
-        target, optimiser, critic_carry = jax.tree.map(jnp.copy, critic), (adam.init(actor), adam.init(critic)), ()
-        returns: Any = ()
-    else:
-        target, optimiser = (), ppo.optimiser(algorithm).init((actor, critic))
+    target, critic_carry, returns, actors, optimiser = (), (), (), (), ()
+    match algorithm:
+        case A2C():
+            # A copy: the target must not share its buffers with the critic, since both are donated.
+            target = jax.tree.map(jnp.copy, critic)
+            optimiser = tuple(a2c.optimiser(algorithm).init(part) for part in model.trained)
+        case PPO():
+            optimiser = ppo.optimiser(algorithm).init(model.trained)  # type: ignore[arg-type]
+            returns = ReturnScale.fresh(algorithm.environments) if algorithm.normalise_returns else ()
+        case VTrace():
+            optimiser = vtrace.optimiser(algorithm).init(model.trained)  # type: ignore[arg-type]
+            actors = vtrace.first_actors(algorithm, model)
+    if not isinstance(algorithm, A2C):
         critic_carry = critic.initial(algorithm.environments)
-        returns = ReturnScale.fresh(algorithm.environments) if algorithm.normalise_returns else ()
-    sums = {name: jnp.zeros((), jnp.float32) for name in LOSSES}
     return TrainState(
-        model, target, optimiser, source, (), critic_carry, (), returns, key, zero, zero, zero, EpisodeLog.empty(), sums, zero, zero, zero
+        agent=model,
+        target=target,
+        optimiser=optimiser,
+        source=source,
+        lanes=(),
+        critic_carry=critic_carry,
+        before=(),
+        returns=returns,
+        key=key,
+        env_steps=zero,
+        copied_at=zero,
+        updates=zero,
+        log=EpisodeLog.empty(),
+        sums={name: jnp.zeros((), jnp.float32) for name in losses_of(model)},
+        summed=zero,
+        fault=zero,
+        fault_steps=zero,
+        actors=actors,
     )
 
 

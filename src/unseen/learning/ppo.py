@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from unseen.agents.build import ActorCritic
 from unseen.agents.normalise import ReturnScale
-from unseen.learning import optimise, returns
+from unseen.learning import auxiliary, optimise, returns
 from unseen.learning.rollout import Slots
+from unseen.learning.sequences import Sequences, values
 from unseen.learning.settings import PPO
 from unseen.learning.sharing import ALONE, Sharing
 from unseen.learning.state import TrainState, guarded, lanes_mean
-
-
-class Sequences(NamedTuple):
-    """What the loss needs of a rollout, (T, B), and the carries (B) at its first slot."""
-
-    seen: Any
-    signals: dict[str, Array]
-    action: Array
-    log_probability: Float[Array, "T B"]
-    value: Float[Array, "T B"]
-    advantage: Float[Array, "T B"]
-    target: Float[Array, "T B"]
-    valid: Bool[Array, "T B"]
-    actor_carry: Any
-    critic_carry: Any
-
-    def of(self, lanes: Int[Array, "n"]) -> Sequences:
-        """These lanes only."""
-        timed = jax.tree.map(lambda x: x[:, lanes], self._replace(actor_carry=(), critic_carry=()))
-        actor_carry, critic_carry = jax.tree.map(lambda x: x[lanes], (self.actor_carry, self.critic_carry))
-        return timed._replace(actor_carry=actor_carry, critic_carry=critic_carry)
 
 
 def optimiser(settings: PPO) -> optax.GradientTransformation:
@@ -45,28 +25,18 @@ def optimiser(settings: PPO) -> optax.GradientTransformation:
     return optimise.clipped(optax.scale_by_adam(eps=settings.adam_epsilon), settings.max_gradient_norm)
 
 
-def values(
-    agent: ActorCritic, actor_carry: Any, critic_carry: Any, seen: Any, signals: dict[str, Array]
-) -> tuple[Any, Float[Array, "T1 B"]]:
-    """The critic's carry after T of these T + 1 slots, and its values of all of them."""
-    features = agent.actor.unroll(actor_carry, seen)[2] if agent.critic.shared else None
-
-    def part(carry: Any, where: slice) -> tuple[Any, Array]:
-        now, told = jax.tree.map(lambda x: x[where], (seen, signals))
-        return agent.critic.unroll(carry, now, told, None if features is None else features[where])
-
-    carry, v = part(critic_carry, slice(None, -1))
-    _, v_last = part(carry, slice(-1, None))
-    return carry, jnp.concatenate([v, v_last])
+def single_pass(settings: PPO) -> bool:
+    """Whether all of the loss is taken at the parameters that acted, from the carries that they left."""
+    return settings.epochs == settings.minibatches == 1 and settings.carries == "stored"
 
 
 def loss(
-    parameters: tuple[Any, Any], batch: Sequences, count: Float[Array, ""], settings: PPO
+    parameters: tuple[Any, ...], batch: Sequences, count: Float[Array, ""], settings: PPO
 ) -> tuple[Float[Array, ""], dict[str, Array]]:
     """- min(rho A, clip(rho, 1 - eps, 1 + eps) A) + c_v (V - G)^2 / 2 - c_e H, summed over valid slots and divided by `count`.
 
     Args:
-        parameters: actor and critic.
+        parameters: actor, critic, and what an auxiliary loss needs.
         batch: some lanes of a minibatch, with advantages as they shall be used.
         count: valid slots of the whole minibatch, so that the losses of its lanes add up to the mean.
         settings: clip ranges and weights.
@@ -76,8 +46,8 @@ def loss(
 
     Source: Schulman et al. 2017, equations 7 and 9.
     """
-    actor, critic = parameters
-    _, distribution, features = actor.unroll(batch.actor_carry, batch.seen)
+    actor, critic, *helper = parameters
+    distribution, features, embedding = auxiliary.unrolled(helper, actor, batch.actor_carry, batch.seen, batch.recalled)
     _, v = critic.unroll(batch.critic_carry, batch.seen, batch.signals, features)
     log_ratio = jnp.where(batch.valid, distribution.log_probability(batch.action) - batch.log_probability, 0.0)
     ratio = jnp.exp(log_ratio)
@@ -93,7 +63,9 @@ def loss(
 
     policy_loss, critic_loss, entropy = -mean(surrogate), 0.5 * mean(error), mean(distribution.entropy())
     total = policy_loss + settings.value_weight * critic_loss - settings.entropy * entropy
-    return total, {"policy_loss": policy_loss, "critic_loss": critic_loss, "entropy": entropy}
+    terms = {"policy_loss": policy_loss, "critic_loss": critic_loss, "entropy": entropy}
+    added, more = auxiliary.added(helper, embedding, batch.seen, features, jnp.ones_like(batch.valid), mean)
+    return total + added, terms | more
 
 
 def prepared(
@@ -103,9 +75,9 @@ def prepared(
     time, lanes = slots.valid.shape
 
     def of(part: Array) -> tuple[Any, Array]:
-        seen, signals = jax.tree.map(lambda x: x[:, part], (slots.seen, slots.signals))
+        seen, signals, recalled = jax.tree.map(lambda x: x[:, part], (slots.seen, slots.signals, slots.recalled))
         actor, critic = jax.tree.map(lambda x: x[part], (actor_carry, critic_carry))
-        return values(agent, actor, critic, seen, signals)
+        return values(agent, actor, critic, seen, signals, recalled)
 
     after, v = sharing.each(of, jnp.arange(lanes, dtype=jnp.int32), time)
     discount_t = settings.discount * (1.0 - slots.terminated.astype(jnp.float32))
@@ -119,7 +91,8 @@ def prepared(
     advantage = jax.vmap(one_lane, in_axes=1, out_axes=1)(reward, discount_t, v[:-1], v[1:], continues_t)
     seen, signals = jax.tree.map(lambda x: x[:-1], (slots.seen, slots.signals))
     target = advantage + v[:-1]
-    batch = Sequences(seen, signals, slots.action, slots.log_probability, v[:-1], advantage, target, slots.valid, actor_carry, critic_carry)
+    played = seen, signals, slots.action, slots.log_probability, v[:-1]
+    batch = Sequences(*played, advantage, target, slots.valid, actor_carry, critic_carry, slots.recalled if single_pass(settings) else None)
     return after, batch
 
 
@@ -161,10 +134,9 @@ def learn(settings: PPO, state: TrainState, slots: Slots, actor_carry: Any, shar
         carry, losses = jax.lax.scan(lambda carry, dealt: minibatch(*carry, begun, dealt), carry, hands)
         return carry, jax.tree.map(jnp.mean, losses)
 
-    parameters = (state.agent.actor, state.agent.critic)
-    (parameters, adam_state), losses = jax.lax.scan(epoch, (parameters, state.optimiser), jax.random.split(k_epochs, settings.epochs))
-    agent = eqx.tree_at(lambda m: (m.actor, m.critic), state.agent, parameters)
-    agent = agent.with_seen(slots.seen.observation, slots.acted_on)
+    begin = state.agent.trained, state.optimiser
+    (parameters, adam_state), losses = jax.lax.scan(epoch, begin, jax.random.split(k_epochs, settings.epochs))
+    agent = state.agent.with_trained(parameters).with_seen(slots.seen.observation, slots.acted_on)
     state = state._replace(
         agent=agent,
         optimiser=adam_state,
@@ -181,9 +153,9 @@ def learn(settings: PPO, state: TrainState, slots: Slots, actor_carry: Any, shar
     return guarded(state, jax.tree.map(jnp.mean, losses), slots)
 
 
-def _recomputed(parameters: tuple[Any, Any], before: Any, batch: Sequences) -> Sequences:
+def _recomputed(parameters: tuple[Any, ...], before: Any, batch: Sequences) -> Sequences:
     """With the carries that the newest parameters give at the end of the rollout before."""
-    actor, critic = parameters
+    actor, critic, *_ = parameters
     seen, actor_carry, critic_carry = before
     actor_carry, _, _ = actor.unroll(actor_carry, seen)
     if critic.trunk is not None:

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from unseen.agents.actor import Seen
 from unseen.agents.build import ActorCritic
+from unseen.agents.memory.contract import READ, Records
 from unseen.learning.levels import Levels
 from unseen.learning.source import Source, where
 
@@ -34,18 +35,20 @@ class Lanes(NamedTuple):
     carry: Any  # the actor's memory
     score: Float[Array, "B"]  # undiscounted return so far
     discounted: Float[Array, "B"]
+    previous_reward: Float[Array, "B"] | None = None  # where the agent reads it
 
 
 class Slots(NamedTuple):
     """What happened, time-major: T slots of B lanes; `seen` and `signals` have T + 1.
 
     Attributes:
-        seen: what the agent perceived (T + 1, B): observation, previous action, start, mask.
+        seen: what the agent perceived (T + 1, B): observation, previous action, start, mask, previous reward where it reads that.
         signals: what only the critic is told (T + 1, B), by name; drawn once per state.
         action, log_probability, reward, terminated, truncated: (T, B); meaningless where not valid.
         valid: whether an action was taken in the slot.
         time: steps taken in the episode before this slot.
         score, discounted: the episode's returns including this slot, to be read where it ended.
+        recalled: what the actor's memory read (T, B, K), by name (`READ`); None unless the loop was asked for it.
     """
 
     seen: Seen
@@ -59,6 +62,7 @@ class Slots(NamedTuple):
     time: Int[Array, "T B"]
     score: Float[Array, "T B"]
     discounted: Float[Array, "T B"]
+    recalled: Records | None = None
 
     @property
     def ended(self) -> Bool[Array, "T B"]:
@@ -71,12 +75,16 @@ class Slots(NamedTuple):
 
 
 class BatchLoop(NamedTuple):
-    """What does not change while stepping."""
+    """What does not change while stepping.
+
+    `recalling` keeps what the actor's memory read in every slot: for learners whose first pass is made with the parameters that acted.
+    """
 
     environment: Any
     levels: Levels
     signal_names: tuple[str, ...]
     discount: float
+    recalling: bool = False
 
     def fresh(self, agent: ActorCritic, source: Source, key: PRNGKeyArray, batch: int) -> tuple[Source, Lanes]:
         """Lanes at the first slot of new episodes."""
@@ -87,7 +95,8 @@ class BatchLoop(NamedTuple):
         zero, off = jnp.zeros((batch,), jnp.float32), jnp.zeros((batch,), bool)
         carry = agent.actor.initial(batch)
         time = jnp.zeros((batch,), jnp.int32)
-        return source, Lanes(keys, level, state, observation, jnp.zeros_like(action), ~off, ~off, time, carry, zero, zero)
+        reward = zero if agent.actor.trunk.reward else None
+        return source, Lanes(keys, level, state, observation, jnp.zeros_like(action), ~off, ~off, time, carry, zero, zero, reward)
 
     def shown(self, lanes: Lanes) -> tuple[Seen, dict[str, Array]]:
         """What the agent perceives in this slot, and what its critic is told.
@@ -96,7 +105,7 @@ class BatchLoop(NamedTuple):
         target at t - 1 is the one it sees as input at t.
         """
         mask = self.levels.mapped(self.environment.action_mask, lanes.level, lanes.state) if self.levels.masked else None
-        seen = Seen(lanes.observation, lanes.previous_action, lanes.start, mask)
+        seen = Seen(lanes.observation, lanes.previous_action, lanes.start, mask, lanes.previous_reward)
         if not self.signal_names:
             return seen, {}
         keys = jax.vmap(lambda key, t: jax.random.fold_in(jax.random.fold_in(key, 1), t))(lanes.episode_key, lanes.time)
@@ -106,7 +115,7 @@ class BatchLoop(NamedTuple):
     def slot(self, agent: ActorCritic, lanes: Lanes, noise: Array) -> tuple[Lanes, Slots]:
         """One slot: perceive, act, step. The lanes that ended show their final state; restarting is `restarted`'s business."""
         seen, signals = self.shown(lanes)
-        carry, distribution, _ = agent.actor.step(lanes.carry, agent.perceived(seen))
+        carry, distribution, recalled = agent.actor.step(lanes.carry, agent.perceived(seen))
         action = distribution.sample(noise)
         keys = jax.vmap(lambda key, t: jax.random.fold_in(jax.random.fold_in(key, 2), t))(lanes.episode_key, lanes.time)
         chosen = agent.actor.head.to_environment(action)
@@ -129,6 +138,7 @@ class BatchLoop(NamedTuple):
             lanes.time,
             score,
             discounted,
+            {name: recalled[name] for name in READ if name in recalled} if self.recalling else None,
         )
         observation, state = where(lanes.valid, (step.observation, step.state), (lanes.observation, lanes.state))
         after = Lanes(
@@ -143,6 +153,7 @@ class BatchLoop(NamedTuple):
             carry,
             score,
             discounted,
+            None if lanes.previous_reward is None else reward,
         )
         return after, record
 
@@ -158,7 +169,8 @@ class BatchLoop(NamedTuple):
         new = (keys, on, on, jnp.zeros_like(lanes.time), zero, zero)
         old = (lanes.episode_key, lanes.start, lanes.valid, lanes.time, lanes.score, lanes.discounted)
         key, start, valid, time, score, discounted = where(over, new, old)
-        return Lanes(key, level, state, observation, lanes.previous_action, start, valid, time, lanes.carry, score, discounted), source
+        kept = lanes._replace(level=level, state=state, observation=observation)
+        return kept._replace(episode_key=key, start=start, valid=valid, time=time, score=score, discounted=discounted), source
 
     def continuous(self, agent: ActorCritic, lanes: Lanes, source: Source, key: PRNGKeyArray, slots: int) -> tuple[Lanes, Source, Slots]:
         """`slots` slots of every lane, restarting as episodes end."""
@@ -200,6 +212,9 @@ class BatchLoop(NamedTuple):
         def last(all_: Any, one: Any) -> Any:
             return jax.tree.map(lambda a, x: jax.lax.dynamic_update_index_in_dim(a, x, t, 0), all_, one)
 
+        if self.recalling:  # the learner looks at what the last episodes ended with, too
+            _, _, read = agent.actor.step(lanes.carry, agent.perceived(seen))
+            records = records._replace(recalled=last(records.recalled, {name: read[name] for name in records.recalled or {}}))
         cut = jax.tree.map(lambda x: x[:-1], records)
         return source, cut._replace(seen=last(records.seen, seen), signals=last(records.signals, signals))
 

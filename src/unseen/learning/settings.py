@@ -110,4 +110,63 @@ class PPO:
     from the rollout before (one more forward pass an epoch)."""
 
 
-Algorithm = A2C | PPO
+@dataclass(frozen=True)
+class VTrace:
+    """Actors that may lag behind the learner, corrected by V-trace (Espeholt et al. 2018, IMPALA)."""
+
+    environments: int = 32
+    """Environments stepped together: the batch."""
+
+    rollout: int = 100
+    """Steps of each environment between updates."""
+
+    lag: int = 0
+    """Updates by which the acting parameters are older than the learner's."""
+
+    discount: float = 0.99
+    """gamma."""
+
+    lambda_: float = 1.0
+    """Shortens the traces; the published value is 1."""
+
+    clip_ratio: float = 1.0
+    """rho-bar: of the ratio in the value's correction."""
+
+    clip_trace: float = 1.0
+    """c-bar: of the ratio that carries corrections further back."""
+
+    clip_policy: float = 1.0
+    """Of the ratio in the policy gradient."""
+
+    optimiser: Literal["rmsprop", "adam"] = "rmsprop"
+    """RMSProp with the published numbers, or Adam."""
+
+    learning_rate: float = 4.8e-4
+    """Of the optimiser."""
+
+    anneal_steps: int | None = None
+    """Environment steps over which the learning rate falls to 0 on a straight line; None: it stays."""
+
+    rms_decay: float = 0.99
+    """Decay of RMSProp's mean square."""
+
+    rms_epsilon: float = 0.1
+    """Epsilon of RMSProp, inside the root; it is meant for losses that are sums."""
+
+    adam_epsilon: float = 1e-5
+    """Epsilon of Adam."""
+
+    max_gradient_norm: float | None = 40.0
+    """Clip the gradient to this global norm; None: no clipping, as the published agent's public code."""
+
+    entropy: float = 2.5e-4
+    """Weight of the entropy bonus."""
+
+    value_weight: float = 0.5
+    """Weight of the value loss."""
+
+    reward_clip: float | None = 1.0
+    """Rewards that the learner sees stay within this of 0; None: as they are."""
+
+
+Algorithm = A2C | PPO | VTrace

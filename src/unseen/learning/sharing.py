@@ -17,10 +17,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int
 
-from unseen.learning.settings import PPO, Algorithm
+from unseen.learning.settings import A2C, PPO, Algorithm
 
 AXIS = "lane"  # of the device mesh
-ROWS = 1_024  # time steps x lanes of a part on a CPU; measured with LSTM-128 and GRU-128, flat between 512 and 2,048
+ROWS = 2_048  # time steps x lanes of a part on a CPU; measured: LSTM-128 flat from 512 on, MEM-128 a third faster than with 1,024
 
 
 class Sharing(NamedTuple):
@@ -73,8 +73,10 @@ def devices_for(lanes: int, spare: int) -> int:
 
 
 def lanes_to_share(algorithm: Algorithm) -> int:
-    """Lanes whose gradient several devices may share: those of a minibatch. A2C's few episodes are not worth it."""
-    return algorithm.environments // algorithm.minibatches if isinstance(algorithm, PPO) else 1
+    """Lanes whose gradient several devices may share: those of a minibatch or update. A2C's few episodes are not worth it."""
+    if isinstance(algorithm, A2C):
+        return 1
+    return algorithm.environments // algorithm.minibatches if isinstance(algorithm, PPO) else algorithm.environments
 
 
 def shared(function: Callable[..., Any], devices: int) -> Callable[..., Any]:

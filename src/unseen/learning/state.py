@@ -76,6 +76,7 @@ class TrainState(NamedTuple):
     summed: Int[Array, ""]
     fault: Int[Array, ""]  # index into GUARDED
     fault_steps: Int[Array, ""]  # environment steps at which it was seen
+    actors: Any = ()  # parameters of the actor before each of the last updates, the oldest first, where it acts with old ones
 
 
 def guarded(state: TrainState, losses: dict[str, Array], slots: Slots) -> TrainState:
@@ -92,7 +93,10 @@ def guarded(state: TrainState, losses: dict[str, Array], slots: Slots) -> TrainS
     )
 
 
-LOSSES = ("policy_loss", "critic_loss", "entropy", "gradient_norm")
+def losses_of(agent: ActorCritic) -> tuple[str, ...]:
+    """What is averaged over the updates between two reports."""
+    usual = ("policy_loss", "critic_loss", "entropy", "gradient_norm")
+    return usual if agent.auxiliary is None else (*usual, "auxiliary_loss")
 
 
 def lanes_mean(values: Float[Array, "T B"], weight: Bool[Array, "T B"]) -> Float[Array, ""]:

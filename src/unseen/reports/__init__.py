@@ -10,6 +10,7 @@ _HOMES = {
     "Table": "unseen.reports.blocks",
     "Figure": "unseen.reports.blocks",
     "Pictures": "unseen.reports.blocks",
+    "Player": "unseen.reports.blocks",
     "Code": "unseen.reports.blocks",
     "Details": "unseen.reports.blocks",
     "Section": "unseen.reports.blocks",

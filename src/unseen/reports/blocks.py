@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from unseen.errors import UserError
+from unseen.experiments.watched import Watched
 from unseen.reports.statistics import Interval
 from unseen.reports.text import escape, interval, number
 
@@ -55,6 +56,16 @@ class Pictures:
 
 
 @dataclass(frozen=True)
+class Player:
+    """An episode to play step by step, where the reader's browser runs scripts; nothing where it does not."""
+
+    watched: Watched
+    """What `run.watched()` returned."""
+
+    caption: str
+
+
+@dataclass(frozen=True)
 class Code:
     """Something to type."""
 
@@ -77,7 +88,7 @@ class Section:
     blocks: Sequence[Block]
 
 
-Block = Text | Table | Figure | Pictures | Code | Details | Section
+Block = Text | Table | Figure | Pictures | Player | Code | Details | Section
 
 
 def render(block: Block, identity: str, level: int = 2) -> str:
@@ -102,6 +113,10 @@ def render(block: Block, identity: str, level: int = 2) -> str:
         case Pictures(files, caption, alt):
             images = "".join(f'<img src="{_data(file)}" alt="{escape(alt)}">' for file in files)
             return f'<figure><div class="wide" tabindex="0">{images}</div><figcaption>{escape(caption)}</figcaption></figure>'
+        case Player(watched, caption):
+            from unseen.reports.player import html
+
+            return html(watched, caption, identity)
         case Code(text):
             return f'<pre tabindex="0"><code>{escape(text)}</code></pre>'
         case Details(summary, blocks):
@@ -109,7 +124,12 @@ def render(block: Block, identity: str, level: int = 2) -> str:
         case Section(title, blocks):
             heading = f'<h{level} id="{identity}">{escape(title)}</h{level}>'
             return f"<section>{heading}{_all(blocks, identity, min(level + 1, 6))}</section>"
-    raise UserError(f"a page cannot show {type(block).__name__}; use Text, Table, Figure, Pictures, Code, Details or Section")
+    raise UserError(f"a page cannot show {type(block).__name__}; use Text, Table, Figure, Pictures, Player, Code, Details or Section")
+
+
+def holds(blocks: Sequence[Block], kind: type) -> bool:
+    """Whether there is a block of this kind among them, at any depth."""
+    return any(isinstance(b, kind) or (isinstance(b, Details | Section) and holds(b.blocks, kind)) for b in blocks)
 
 
 def _all(blocks: Sequence[Block], identity: str, level: int) -> str:

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure as Drawing
 from scipy import stats
 
 from unseen.environments.registry import make
-from unseen.experiments.reproduce.informed import CRITERIA, METRICS, Effect, Outcome, Results, baseline
+from unseen.experiments.reproduce.cells import METRICS
+from unseen.experiments.reproduce.informed import CRITERIA, Effect, Outcome, Results, baseline
 from unseen.experiments.reproduce.informed_grid import NONE, STATE_ONLY
 from unseen.reports.blocks import Block, Cell, Figure, Section, Table, Text
 from unseen.reports.curves import Curves, band, learning_curves, summary_interval

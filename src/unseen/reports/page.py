@@ -1,4 +1,4 @@
-"""A report as one self-contained HTML file: no scripts, nothing loaded from anywhere, light and dark, wide and narrow."""
+"""A report as one self-contained HTML file: nothing loaded from anywhere, no script but the player's, light and dark, wide and narrow."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from unseen import __version__
 from unseen.errors import UserError
-from unseen.reports.blocks import Section, render
+from unseen.reports.blocks import Player, Section, holds, render
 from unseen.reports.summary import ReportableRun, RunSummary, summarise
 from unseen.reports.text import escape
 from unseen.runs.files import local_path, make_directory, write_atomic
 
-# Even if something slipped through the escaping, a browser would neither run nor fetch it.
+# Even if something slipped through the escaping, a browser would neither run nor fetch it. The player's script is known by its hash.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -35,6 +35,11 @@ class Page:
 
 def html(page: Page) -> str:
     """The whole document, every string in it escaped; the same page gives the same text."""
+    policy, css, script = POLICY, _file("page.css"), ""
+    if holds(page.sections, Player):
+        from unseen.reports import player
+
+        policy, css, script = f"{POLICY}; {player.policy()}", css + _file("player.css"), f"<script>{player.script()}</script>\n"
     links = "".join(f'<li><a href="#s{k}">{escape(section.title)}</a></li>' for k, section in enumerate(page.sections, 1))
     parts = [
         f"<header><h1>{escape(page.title)}</h1>",
@@ -46,9 +51,11 @@ def html(page: Page) -> str:
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(page.title)}</title>\n<style>\n{_css()}</style>\n</head>\n<body>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
+        f"<title>{escape(page.title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n"
+        + "\n".join(parts)
+        + f"\n{script}</body>\n</html>\n"
     )
 
 
@@ -91,5 +98,5 @@ def report(runs: Sequence[ReportableRun | RunSummary], path: str | os.PathLike[s
     return write(Page(title, pages_sections(summaries)), path)
 
 
-def _css() -> str:
-    return resources.files("unseen.reports").joinpath("page.css").read_text(encoding="utf-8")
+def _file(name: str) -> str:
+    return resources.files("unseen.reports").joinpath(name).read_text(encoding="utf-8")

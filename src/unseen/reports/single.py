@@ -5,9 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from unseen.reports import episode
-from unseen.reports.blocks import Block, Code, Details, Figure, Pictures, Section, Table, Text
+from unseen.reports.blocks import Block, Code, Details, Figure, Pictures, Player, Section, Table, Text
 from unseen.reports.curves import Curves, band, metric_names, summary_interval
 from unseen.reports.figures import learning_curves as draw_curves
+from unseen.reports.player import fits
 from unseen.reports.run_curves import DISCOUNTED, RETURN, curves_figure, curves_of
 from unseen.reports.statistics import Interval
 from unseen.reports.summary import Reference, RunSummary, score
@@ -15,6 +16,12 @@ from unseen.reports.text import duration, number
 from unseen.reports.verdict import scale, verdict
 
 DIAGNOSTICS = ("length", "policy_loss", "critic_loss", "entropy", "gradient_norm")
+PLAYED = (
+    "The same episode, step by step: slide, press ← and → (Home and End jump), or play it. What is pictured is the state that the agent "
+    "acted in, which shows more than it sees. The critic's value is the discounted return it expects from there on."
+)
+CLIPPED = " It learned from rewards cut at ±{:g}, and expects those."
+RECALLED = " Recalled pictures are of the steps whose records the episodic memory read; their weights add up to 1."
 HEADLINES = ("agent.memory", "agent.critic.signals", "agent.critic.history", "algorithm", "env_steps", "seeds")
 
 
@@ -101,11 +108,24 @@ def _with_error(reference: Reference | None) -> tuple[float | None, float | None
 def _episode(run: RunSummary) -> list[Block]:
     if not len(run.frames):
         return []
-    files = episode.strip(run.frames, run.captions), episode.animation(run.frames, run.captions)
     alt = "; ".join(run.captions[:: max(1, len(run.captions) // 8)]) or "pictures of one episode"
-    strip = Pictures([files[0]], "One episode of the trained agent, from left to right, evenly spaced.", f"Episode: {alt}")
-    moving = Details("Play the episode", [Pictures([files[1]], "The same episode, moving.", f"Animation of the episode: {alt}")])
-    return [Section("An episode", [strip, moving])]
+    still = episode.strip(run.frames, run.captions)
+    strip = Pictures([still], "One episode of the trained agent, from left to right, evenly spaced.", f"Episode: {alt}")
+    return [Section("An episode", [strip, _played(run) or _moving(run, alt)])]
+
+
+def _moving(run: RunSummary, alt: str) -> Block:
+    file = episode.animation(run.frames, run.captions)
+    return Details("Play the episode", [Pictures([file], "The same episode, moving.", f"Animation of the episode: {alt}")])
+
+
+def _played(run: RunSummary) -> Block | None:
+    """The episode to step through; None where there are no numbers to its pictures, or far too many."""
+    if run.watched is None or not fits(run.watched):
+        return None
+    clip = run.experiment.get("algorithm.reward_clip")
+    clipped = "" if clip is None else CLIPPED.format(clip)
+    return Player(run.watched, PLAYED + clipped + (RECALLED if run.watched.reads else ""))
 
 
 def _diagnostics(run: RunSummary) -> list[Block]:

@@ -12,7 +12,10 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import polars as pl
 
+from unseen.experiments.watched import Watched
 from unseen.reports.text import Number
+
+FRAMES = 60  # of the episode, in a strip or an animation
 
 Reference = Number | tuple[Number, Number]  # a score, or a score with its standard error
 
@@ -41,6 +44,10 @@ class ReportableRun(Protocol):
 
     def frames(self) -> Sequence[tuple[np.ndarray, str]]:
         """Pictures of one episode, uint8 RGB, each with a caption; empty where nothing can be drawn."""
+        ...
+
+    def watched(self) -> Watched | None:
+        """One episode with what stood behind every step; None where there is none, and `frames` are all that can be shown."""
         ...
 
     def versions(self) -> Mapping[str, object]: ...
@@ -81,6 +88,9 @@ class RunSummary:
     captions: Sequence[str] = ()
     """One per frame, or none."""
 
+    watched: Watched | None = None
+    """The same episode, to be played step by step."""
+
     versions: Mapping[str, object] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
@@ -95,7 +105,8 @@ class RunSummary:
 def summarise(run: ReportableRun) -> RunSummary:
     """Read a run once: everything a report needs, with the pictures of one episode."""
     references = {player.replace("_", " "): score for player, score in run.references().items()}
-    episode = list(run.frames())
+    watched = run.watched()
+    episode = list(run.frames()) if watched is None else watched.frames(FRAMES)
     return RunSummary(
         name=run.directory.name,
         label=run.label,
@@ -106,6 +117,7 @@ def summarise(run: ReportableRun) -> RunSummary:
         discounted_references={p.removeprefix("discounted/"): score for p, score in references.items() if p.startswith("discounted/")},
         frames=[frame for frame, _ in episode],
         captions=[caption for _, caption in episode],
+        watched=watched,
         versions={name.removeprefix("packages."): version for name, version in flat(run.versions()).items() if name != "earlier"},
         notes=run.notes(),
         reproduce=f"unseen train {shlex.quote(_shown(run.directory) + '/experiment.toml')} --out again",

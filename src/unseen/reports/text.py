@@ -46,6 +46,11 @@ def number(value: Number) -> str:
     return text.replace("-", "−")
 
 
+def several(n: int, noun: str) -> str:
+    """A count with its noun, as in "1 task" or "3 tasks"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def interval(value: Interval) -> str:
     """An estimate with its interval, as in "0.71 [0.62, 0.78]": as many decimals as the interval's width deserves.
 

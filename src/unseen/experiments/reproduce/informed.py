@@ -1,18 +1,14 @@
 """`reproduce informed`: trains the grid cell by cell, tests every signal before, and gathers what came out as plain data.
 
-A directory holds `cells/NAME-HASH` (run directories, resumed when interrupted; the hash is that of the settings), `curves/NAME.parquet`
-beside `NAME.toml` (what is kept of a finished cell: it is not trained again while its settings are the same) and
-`criteria/TASK.json`, which is made anew when its settings change.
+A directory holds what `cells` keeps of each cell, and `criteria/TASK.json`, which is made anew when its settings change.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -21,19 +17,15 @@ import polars as pl
 
 from unseen.environments.registry import make
 from unseen.errors import UserError
+from unseen.experiments.reproduce.cells import Say, failure, kept, trained
 from unseen.experiments.reproduce.directory import Clock, claim
 from unseen.experiments.reproduce.informed_grid import NONE, Cell, Scale, Task, cells, scale_named
-from unseen.experiments.toml import to_toml
-from unseen.experiments.train import Interval, NotFinite, train
 from unseen.runs.files import local_path, make_directory, write_atomic
 from unseen.signals import rank
 from unseen.signals.prediction import Prediction
 from unseen.signals.residual import Residual
 
-METRICS = ("return", "length", "steps_per_s")
 CRITERIA = ("kci", "standardised", "prediction")
-FAILURE = "failure.txt"
-Say = Callable[[str], None]
 
 
 class Outcome(NamedTuple):
@@ -100,63 +92,17 @@ def run(directory: str | os.PathLike[str], scale_name: str, *, minutes: float | 
         if cell.task.environment not in tested and not clock.over:
             _criteria(folder, cell.task, scale, say)
             tested.add(cell.task.environment)
-        if _kept(folder, cell) is None and not _failure(folder, cell) and not clock.over:
-            _train(folder, cell, clock, say)
+        if kept(folder, cell) is None and not failure(folder, cell) and not clock.over:
+            trained(folder, cell, clock, say)
     return gathered(folder, scale_name)
 
 
 def gathered(directory: str | os.PathLike[str], scale_name: str) -> Results:
     """What a directory holds so far."""
     folder, scale = local_path(directory), scale_named(scale_name)
-    outcomes = tuple(Outcome(cell, _kept(folder, cell), _failure(folder, cell)) for cell in cells(scale))
+    outcomes = tuple(Outcome(cell, kept(folder, cell), failure(folder, cell)) for cell in cells(scale))
     effects = tuple(effect for task in scale.tasks for effect in _known_criteria(folder, task, scale) or [])
     return Results(scale_name, outcomes, effects)
-
-
-def _train(folder: Path, cell: Cell, clock: Clock, say: Say) -> None:
-    """Train a cell to its end, or until the time is over; a finished one is kept as curves."""
-    begun = time.monotonic()
-
-    def stop(interval: Interval) -> None:
-        if clock.over:
-            raise StopIteration
-
-    try:
-        run = train(cell.experiment, _directory(folder, cell), callbacks=[stop])
-    except NotFinite as error:  # the other cells go on
-        write_atomic(_directory(folder, cell) / FAILURE, f"{error}\n".encode())
-        say(f"{cell.name}: {error}")
-        return
-    metrics = run.metrics()
-    if int(metrics.group_by("seed").agg(pl.col("env_steps").max())["env_steps"].min()) < cell.experiment.env_steps:  # type: ignore[arg-type]
-        say(f"{cell.name}: not finished in time; it will be resumed")
-        return
-    curves = folder / "curves"
-    make_directory(curves)
-    kept = metrics.filter(pl.col("metric").is_in(METRICS)).select("seed", "env_steps", "wall_s", "metric", "value")
-    file = io.BytesIO()
-    kept.write_parquet(file)
-    write_atomic(curves / f"{cell.name}.parquet", file.getvalue())
-    write_atomic(curves / f"{cell.name}.toml", to_toml(cell.experiment).encode())
-    say(f"{cell.name}: {time.monotonic() - begun:.0f} s")
-
-
-def _directory(folder: Path, cell: Cell) -> Path:
-    """Of the cell's run; other settings get another one."""
-    return folder / "cells" / f"{cell.name}-{hashlib.sha256(to_toml(cell.experiment).encode()).hexdigest()[:8]}"
-
-
-def _failure(folder: Path, cell: Cell) -> str:
-    note = _directory(folder, cell) / FAILURE
-    return note.read_text(encoding="utf-8").strip() if note.exists() else ""
-
-
-def _kept(folder: Path, cell: Cell) -> pl.DataFrame | None:
-    """The metrics of a finished cell with these very settings."""
-    settings = folder / "curves" / f"{cell.name}.toml"
-    if not settings.exists() or settings.read_text(encoding="utf-8") != to_toml(cell.experiment):
-        return None
-    return pl.read_parquet(settings.with_suffix(".parquet"))
 
 
 def _criteria_file(folder: Path, task: Task) -> Path:
