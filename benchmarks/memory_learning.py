@@ -14,8 +14,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import polars as pl
@@ -33,20 +37,36 @@ METRICS = ("return", "length", "steps_per_s")
 ALGORITHM = unseen.PPO(environments=512, rollout=128, epochs=2, minibatches=8, learning_rate=7e-4, entropy=0.01, normalise_returns=True)
 
 
-def experiment(task: str, memory: str, env_steps: int, seeds: int) -> unseen.Experiment:
+def experiment(task: str, memory: str, env_steps: int, seeds: int, environments: int) -> unseen.Experiment:
     if memory == "gru":
         agent = unseen.Agent(memory=unseen.GRU(128), embedding=128, head=(128,))
+    elif memory == "shared":
+        critic = unseen.Critic(shared_trunk=True)
+        agent = unseen.Agent(unseen.GRU(128), critic=critic, embedding=16, layer=128, head=(128,), previous_reward=True)
     else:
         slots = next(each.capacity for each in memory_grid.TASKS if each.name == task)
         remembers = unseen.MEM(unseen.LSTM(128), capacity=slots, neighbours=10, key_size=64)
         critic = unseen.Critic(shared_trunk=True)
         agent = unseen.Agent(remembers, critic=critic, embedding=16, layer=128, head=(128,), previous_reward=True)
-    return unseen.Experiment(f"memory/{task}", agent, ALGORITHM, env_steps=env_steps, seeds=seeds)
+    return unseen.Experiment(f"memory/{task}", agent, replace(ALGORITHM, environments=environments), env_steps=env_steps, seeds=seeds)
 
 
 def called(task: str, memory: str) -> str:
     """The name under which a task's curves are kept."""
     return task if memory == "gru" else f"{task}-{memory}"
+
+
+def limit(minutes: float | None) -> list[Callable[[Any], None]]:
+    """Callbacks that stop a run after so many minutes, compilation included; it can be resumed."""
+    if minutes is None:
+        return []
+    end = time.monotonic() + 60 * minutes
+
+    def stop(interval: Any) -> None:
+        if time.monotonic() > end:
+            raise StopIteration
+
+    return [stop]
 
 
 def kept(wanted: unseen.Experiment, task: str) -> bool:
@@ -79,7 +99,9 @@ def device() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path, nargs="?", default=Path("runs/memory"))
-    parser.add_argument("--memory", choices=("gru", "mem"), default="gru")
+    parser.add_argument("--memory", choices=("gru", "shared", "mem"), default="gru", help="shared: a GRU, one trunk")
+    parser.add_argument("--environments", type=int, default=ALGORITHM.environments, help="at once; 2,048 fill a GPU")
+    parser.add_argument("--minutes", type=float, help="of each task at most; default: until its budget is used up")
     parser.add_argument("--env-steps", type=int, default=6_000_000)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--episodes", type=int, default=200, help="of each level and seed, for the scores")
@@ -89,13 +111,20 @@ def main() -> None:
     parser.add_argument("--score-only", action="store_true", help="of run directories that are finished")
     options = parser.parse_args()
     for task in options.tasks:
-        wanted, name = experiment(task, options.memory, options.env_steps, options.seeds), called(task, options.memory)
+        wanted, name = (
+            experiment(task, options.memory, options.env_steps, options.seeds, options.environments),
+            called(task, options.memory),
+        )
         if kept(wanted, name):
             continue
         directory = options.root / name
         with warnings.catch_warnings():  # slots are fewer than the steps that a time limit allows, and as many as an episode has
             warnings.filterwarnings("ignore", message="agent.memory.capacity")
-            run = unseen.load(directory) if options.score_only else unseen.train(wanted, directory, save_every_s=60.0)
+            run = (
+                unseen.load(directory)
+                if options.score_only
+                else unseen.train(wanted, directory, callbacks=limit(options.minutes), save_every_s=60.0)
+            )
         if not options.train_only:
             keep(run, name, options.episodes, options.levels)
             print(name, (RESULTS / f"{name}.json").read_text(), flush=True)
