@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from local_models import ACTIONS, WORDS, prompt, words_model
 
 from unseen.errors import UserError
-from unseen.planning import sft
+from unseen.planning import checkpoints, sft
 from unseen.planning.grammar import CLOSE, OPEN
 from unseen.planning.lessons import Pair
 from unseen.planning.models.contract import Message
@@ -247,7 +247,7 @@ def test_a_death_at_any_change_of_names_loses_no_checkpoint(tmp_path, monkeypatc
         return step
 
     with monkeypatch.context() as patch:
-        patch.setattr(sft.shutil, "rmtree", counting(sft.shutil.rmtree))
+        patch.setattr(checkpoints.shutil, "rmtree", counting(checkpoints.shutil.rmtree))
         patch.setattr(Path, "rename", counting(Path.rename))
         with pytest.raises(Killed):
             fine_tune(student(), lessons(), SETTINGS, tmp_path, say=lambda _: None)
@@ -264,13 +264,13 @@ CHILD = """
 import sys, time
 sys.path.insert(0, {tests!r})
 import test_sft
-from unseen.planning import sft
-real = sft._flat
+from unseen.planning import checkpoints, sft
+real = checkpoints.flat
 def slow(optimiser):  # the model is written, its optimiser is not
     print("saving", flush=True)
     time.sleep(1)
     return real(optimiser)
-sft._flat = slow
+checkpoints.flat = slow
 sft.fine_tune(test_sft.student(), test_sft.lessons(), test_sft.SETTINGS, {folder!r}, say=lambda _: None)
 """
 

@@ -5,14 +5,10 @@ Source: Paglieri et al. 2025 for the stage; its batch, learning rate, schedule, 
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import hashlib
-import json
 import math
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +16,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from unseen.errors import UserError
+from unseen.planning.checkpoints import compare, resume, save
 from unseen.planning.lessons import Pair
-from unseen.planning.models.local import LocalModel, left_padded, positions_of, unwarned
-from unseen.planning.models.small import needed, without_bars
-from unseen.runs.files import sync_directory, writing
+from unseen.planning.models.local import LocalModel, left_padded, positions_of
+from unseen.planning.models.small import needed
+from unseen.planning.training import adapted, drawing
 
 Say = Callable[[str], None]
 IGNORED = -100  # a label that takes no part in a loss, by the convention of torch
@@ -119,13 +116,14 @@ def fine_tune(
     if not pairs:
         raise UserError("there are no recorded steps to learn from")
     torch, _, _ = needed()
-    network = _adapted(model.model, settings, saved=directory is not None)
+    network = adapted(model.model, settings.lora, seed=settings.seed, saved=directory is not None, of="SFT")
     model.model = network
     data = tokenized(pairs, model)
     trained = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, betas=(0.9, 0.95))
     folder, said = None if directory is None else Path(directory), {"settings": asdict(settings), "recordings": _digest(data)}
-    first = 0 if folder is None else _resumed(folder, said, network, optimiser)
+    there = None if folder is None else resume(folder, "sft.json", lambda found: _check(folder, found, said), network, optimiser)
+    first = 0 if there is None else int(there[0]["updates"])
     losses: list[float] = []
     network.train()
     try:
@@ -135,7 +133,7 @@ def fine_tune(
             if done % settings.save_every == 0 or done == settings.updates:
                 say(f"update {done:,} of {settings.updates:,}: loss {np.mean(losses[-settings.save_every :]):.3f}")
                 if folder is not None:
-                    _save(folder, said | {"updates": done}, model, network, optimiser)
+                    save(folder, "sft.json", said | {"updates": done}, model, optimiser)
     finally:  # whatever happened, the weights have changed
         network.eval()
         model.forget()
@@ -148,7 +146,7 @@ def _update(network: Any, trained: Sequence[Any], optimiser: Any, data: Sequence
     rows = [data[k] for k in batch_of(data, settings, update)]
     for group in optimiser.param_groups:
         group["lr"] = settings.rate(update)
-    with _drawing(settings.seed, update):
+    with drawing(settings.seed, update):
         value = loss(network, rows, with_prompts=update < settings.prompt_loss * settings.updates)
         optimiser.zero_grad(set_to_none=True)
         value.backward()  # inside, for layers that are run again here
@@ -160,15 +158,6 @@ def _update(network: Any, trained: Sequence[Any], optimiser: Any, data: Sequence
         )
     optimiser.step()
     return said
-
-
-@contextlib.contextmanager
-def _drawing(*seed: int) -> Iterator[None]:
-    """Draws of torch follow from a seed in here, and what is drawn outside is not touched."""
-    torch, _, _ = needed()
-    with torch.random.fork_rng():
-        torch.manual_seed(int(np.random.SeedSequence(seed).generate_state(1)[0]))
-        yield
 
 
 def _digest(data: Sequence[Tokens]) -> str:
@@ -211,114 +200,7 @@ def batch_of(data: Sequence[Tokens], settings: SFT, update: int) -> np.ndarray:
     return window[cuts[piece] - cuts[begin] : cuts[piece + 1] - cuts[begin]]
 
 
-def _adapted(network: Any, settings: SFT, saved: bool) -> Any:
-    """With adapters on every linear layer, where a rank is given and it has none yet; those of a model that has some are trained on.
-
-    Raises:
-        UserError: adapters of another rank, or adapters that are to be saved over weights that are not.
-    """
-    if not hasattr(network, "peft_config"):
-        if settings.lora is None:
-            return network
-        if saved and not Path(network.name_or_path or "nowhere", "config.json").is_file():
-            raise UserError("adapters are saved without the weights below them: save the model in a directory and load it from there first")
-        import peft
-
-        how = peft.LoraConfig(r=settings.lora, lora_alpha=2 * settings.lora, target_modules="all-linear", task_type="CAUSAL_LM")
-        with _drawing(settings.seed), unwarned():
-            return peft.get_peft_model(network, how)
-    rank = network.peft_config[network.active_adapter].r
-    if settings.lora not in (None, rank):
-        raise UserError(f"the model has adapters of rank {rank}, and lora = {settings.lora} of SFT")
-    for name, weights in network.named_parameters():
-        weights.requires_grad_("lora_" in name)
-    return network
-
-
-# --- checkpoints: DIRECTORY/checkpoint with model/ (for `LocalModel.load`), optimiser.safetensors and sft.json
-
-
-def _save(folder: Path, said: dict[str, Any], model: LocalModel, network: Any, optimiser: Any) -> None:
-    """Whole or not at all: beside the old checkpoint, then in its place."""
-    from safetensors.torch import save_file
-
-    fresh, place, old = folder / ".fresh", folder / "checkpoint", folder / ".old"
-    with writing(folder):
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        with without_bars():
-            network.save_pretrained(fresh / "model")
-        model.tokenizer.save_pretrained(fresh / "model")
-        save_file(dict(_flat(optimiser)), fresh / "optimiser.safetensors")
-        (fresh / "sft.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-        for path in fresh.rglob("*"):
-            if path.is_file():
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
-        sync_directory(fresh / "model")
-        sync_directory(fresh)
-        shutil.rmtree(old, ignore_errors=True)
-        if place.exists():
-            place.rename(old)
-        fresh.rename(place)
-        sync_directory(folder)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _flat(optimiser: Any) -> Iterator[tuple[str, Any]]:
-    for k, state in optimiser.state_dict()["state"].items():
-        for name, value in state.items():
-            yield f"{k}.{name}", value.contiguous()
-
-
-def _resumed(folder: Path, asked: dict[str, Any], network: Any, optimiser: Any) -> int:
-    """Load the last checkpoint, and say how many updates it had seen; 0 where there is none."""
-    place = folder / "checkpoint"
-    if not place.exists() and (folder / ".old").exists():  # it was cut between two renames
-        (folder / ".old").rename(place)
-    if not place.exists():
-        return 0
-    from safetensors.torch import load_file
-
-    try:
-        said = json.loads((place / "sft.json").read_text(encoding="utf-8"))
-        _compare(folder, said, asked)
-        _load(network, place / "model")
-        state = optimiser.state_dict()
-        state["state"] = {}
-        for key, value in load_file(place / "optimiser.safetensors").items():
-            k, _, name = key.partition(".")
-            state["state"].setdefault(int(k), {})[name] = value
-        optimiser.load_state_dict(state)
-        return int(said["updates"])
-    except UserError:
-        raise
-    except Exception as error:  # of files that are damaged, each library's own
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"the checkpoint in {str(place)!r} is damaged ({why}); delete it to begin anew") from None
-
-
-def _compare(folder: Path, said: dict[str, Any], asked: dict[str, Any]) -> None:
-    there, here = said["settings"], asked["settings"]
-    for name in sorted(there.keys() | here.keys()):
-        if there.get(name) != here.get(name):
-            raise UserError(
-                f"{str(folder)!r} holds a run with {name} = {there.get(name)!r}, not {here.get(name)!r}; give another directory"
-            )
+def _check(folder: Path, said: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    compare(folder, said["settings"], asked["settings"])
     if said["recordings"] != asked["recordings"]:
         raise UserError(f"{str(folder)!r} holds a run on other recordings or with another tokenizer; give another directory")
-
-
-def _load(network: Any, folder: Path) -> None:
-    if hasattr(network, "peft_config"):
-        import peft
-        from safetensors.torch import load_file
-
-        peft.set_peft_model_state_dict(network, load_file(folder / "adapter_model.safetensors"))
-        return
-    how = {"config": copy.deepcopy(network.config), "dtype": network.dtype, "use_safetensors": True, "local_files_only": True}
-    with without_bars():
-        saved, told = type(network).from_pretrained(folder, output_loading_info=True, **how)
-    if told["missing_keys"]:
-        raise ValueError(f"{sorted(told['missing_keys'])[0]} is missing")
-    network.load_state_dict(saved.state_dict())  # by way of the library: it may store weights otherwise than it holds them

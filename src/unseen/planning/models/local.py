@@ -238,6 +238,15 @@ class LocalModel:
         """Tokens of a text."""
         return len(self._plain(text))
 
+    def tokens(self, text: str) -> list[int]:
+        """The tokens of a text, and no others."""
+        return self._plain(text)
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The tokens that end an output."""
+        return self._ends
+
     def forget(self) -> None:
         """Read shared beginnings anew: the weights have changed."""
         self._prefixes.clear()
