@@ -1,0 +1,1 @@
+"""Reinforcement learning of when to plan: token-level PPO, one sample per step of an environment."""

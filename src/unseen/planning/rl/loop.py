@@ -1,0 +1,352 @@
+"""Reinforcement of when to plan: play, look back, learn; resumable to the bit, in one process or several.
+
+Source: Paglieri et al. 2025 for the stage, PPO from an SFT checkpoint with a possible price of plan tokens; nearly all else about their
+training was not found, and is the specification's §11.4.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+
+from unseen.environments.text.contract import TextEnvironment
+from unseen.environments.text.registry import make
+from unseen.errors import UserError
+from unseen.planning.agent import Agent
+from unseen.planning.checkpoints import compare, resume, save
+from unseen.planning.models.contract import LanguageModel
+from unseen.planning.models.local import LocalModel
+from unseen.planning.models.small import needed
+from unseen.planning.prompts import Prompts
+from unseen.planning.rl.batch import Learner, Seen, kl_to_reference, rows_of
+from unseen.planning.rl.critic import TextCritic, Values
+from unseen.planning.rl.passes import precisely
+from unseen.planning.rl.prices import check_told
+from unseen.planning.rl.processes import Processes, processes
+from unseen.planning.rl.rollouts import Rollout, Rollouts
+from unseen.planning.rl.settings import RL
+from unseen.planning.rl.tags import with_tags
+from unseen.planning.rl.update import Diverged, Losses, learn
+from unseen.planning.schedules import Schedule
+from unseen.planning.steps import AskHuman
+from unseen.planning.training import adapted, drawing
+
+Say = Callable[[str], None]
+QUIET = 3  # rollouts without any plan after which planning is said to have stopped
+FOREIGN = 0.05  # mean difference of log-probabilities between who writes and who learns; what rounding does is far below it
+
+
+class Writer(LanguageModel, Protocol):
+    """Who writes in rollouts instead of the model itself, such as a server."""
+
+    def load(self, model: LocalModel) -> None:
+        """Take over the model's weights; the first time see that the tokens are the same."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reinforced:
+    """What came of a training.
+
+    Attributes:
+        model: trained; the last good one where the run was stopped.
+        curves: a row per update: update, env_steps, wall_s, episodes, return (the environment's own, of the episodes that ended; null where
+            none did), score (progression), planning_frequency, plan_tokens and output_tokens per step, kl (to the policy the run started
+            from, per token), decision_entropy and plan_probability (of the first token), policy_loss, value_loss, explained_variance, drift
+            (from the rollout's policy), clipped (share of tokens), mismatch (of log-probabilities between rollout and training), and
+            generation_share, environment_share, update_share of the time.
+        stopped: why the run ended early; empty where it did not.
+        silent: whether planning has stopped: no step of the last rollouts planned though it might have.
+    """
+
+    model: LocalModel
+    curves: pl.DataFrame
+    stopped: str
+    silent: bool
+
+
+def reinforce(
+    model: LocalModel,
+    environment: TextEnvironment | str,
+    settings: RL,
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    prompts: Prompts | str = "compact",
+    history: int = 2,
+    max_plan_tokens: int = 64,
+    max_action_tokens: int = 4,
+    temperature: float = 1.0,
+    schedule: Schedule | str | None = None,
+    ask_human: AskHuman | None = None,
+    critic: TextCritic | None = None,
+    writer: Writer | None = None,
+    say: Say = print,
+) -> Reinforced:
+    """Train a model by PPO on what its steps brought, less what its plans cost.
+
+    r_t = scale · (R_t − λ_c · plan tokens − λ_i · illegal),  loss: see `unseen.planning.rl.update.loss_of`
+
+    Args:
+        model: it is changed; best taught before (`fine_tune`).
+        environment: copied for every track; or its name.
+        settings: see `RL`.
+        directory: for checkpoints; a run that was interrupted there goes on, and ends with the same weights as one that was not.
+        prompts, history, max_plan_tokens, max_action_tokens, temperature: of the agent; as it was taught.
+        schedule: of the agent; default: as the model likes, or never where `settings.plans` says so.
+        ask_human: who is asked under the schedule "ask-human"; steps under somebody else's plan are not learned from.
+        critic: what the critic is told; see `TextCritic`.
+        writer: who writes in rollouts; default: the model.
+        say: told about progress.
+
+    Returns:
+        The trained model with its curves; in `directory` it can be loaded with `LocalModel.load(directory / "checkpoint" / "model")`.
+
+    Raises:
+        UserError: settings that do not fit, a directory of another run or with a damaged checkpoint, prices that the model cannot read, a
+            writer with other tokens or other weights, or rollouts without any output.
+    """
+    torch, _, _ = needed()
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise UserError(f"temperature = {temperature} of reinforcement must be above 0: from likeliest tokens alone nothing is learned")
+    others = processes()
+    if settings.live < others.count:
+        raise UserError(f"live = {settings.live} environments of RL are fewer than {others.count} processes; give more")
+    folder = None if directory is None else Path(directory)
+    world = make(environment) if isinstance(environment, str) else environment
+    critic = critic or TextCritic()
+    if critic.signals and not settings.critic:
+        raise UserError('signals of a critic are of no use with group advantages, which have none; give advantages = "turn" or "dual"')
+    added = with_tags(model, None if folder is None or settings.lora is None else folder / "base") if settings.add_tags else ()
+    if settings.told:
+        check_told(model, settings.prices)
+    model.model = adapted(model.model, settings.lora, seed=settings.seed, saved=folder is not None, of="RL", tokens=added)
+    network = model.model.eval()  # no dropout: the probabilities of the rollout and of the update must be the same
+    values = Values(network, settings, critic)
+    reference = {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
+    when = schedule or ("never" if settings.plans == "never" else "dynamic")
+    agent = Agent(writer or model, when, prompts, history, max_plan_tokens, max_action_tokens, temperature)
+    numbers = range(others.rank, settings.live, others.count)
+    rollouts = Rollouts(agent, model, world, settings, critic.signals, numbers, ask_human)
+    learner = Learner(network, values, reference, rollouts.speech, temperature)
+    groups = [{"params": [p for p in network.parameters() if p.requires_grad], "lr": settings.learning_rate}]
+    groups += [{"params": values.parameters, "lr": settings.critic_learning_rate}]
+    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    run = _Run(folder, model, rollouts, learner, optimiser, settings, others, _said(agent, critic, world, settings))
+    first = run.resume()
+    if writer is not None:
+        writer.load(model)
+    try:
+        return run.go(first, writer, say if others.rank == 0 else lambda _: None)
+    finally:  # whatever happened, the weights have changed
+        model.forget()
+
+
+def _said(agent: Agent, critic: TextCritic, world: TextEnvironment, settings: RL) -> dict[str, Any]:
+    """What tells one run from another; more updates are the same run."""
+    how = {name: getattr(agent, name) for name in ("history", "max_plan_tokens", "max_action_tokens", "temperature")}
+    how |= {"schedule": str(agent.when), "prompts": asdict(agent.wording), "signals": critic.signals, "critic": critic.where}
+    said = {"environment": world.name, **how, **{name: value for name, value in asdict(settings).items() if name != "updates"}}
+    return json.loads(json.dumps(said))
+
+
+class _Run:
+    """A training under way."""
+
+    def __init__(
+        self,
+        folder: Path | None,
+        model: LocalModel,
+        rollouts: Rollouts,
+        learner: Learner,
+        optimiser: Any,
+        settings: RL,
+        others: Processes,
+        said: Mapping[str, Any],
+    ):
+        self.folder, self.model, self.rollouts, self.learner, self.optimiser = folder, model, rollouts, learner, optimiser
+        self.settings, self.others, self.said = settings, others, said
+        self.curves: list[dict[str, Any]] = []
+        self.stopped = ""
+        self.good = self._weights()
+
+    def resume(self) -> int:
+        """Load the last checkpoint, and say how many updates it had seen."""
+        if self.folder is None:
+            return 0
+        folder = self.folder
+        there = resume(
+            folder,
+            "rl.json",
+            lambda found: compare(folder, found["run"], self.said),
+            self.learner.network,
+            self.optimiser,
+            ("critic", "reference"),
+        )
+        if there is None:
+            return 0
+        found, tensors = there
+        self.learner.values.load(tensors["critic"])
+        for name, value in self.learner.reference.items():
+            value.copy_(tensors["reference"][name])
+        self.rollouts.restore(found["tracks"])
+        self.curves, self.stopped = found["curves"], found["stopped"]
+        self.good = self._weights()
+        return int(found["updates"])
+
+    def go(self, first: int, writer: Writer | None, say: Say) -> Reinforced:
+        """All updates that are left."""
+        settings, silent = self.settings, self._silent()
+        for update in range(first, settings.updates):
+            if self.stopped:
+                break
+            tracks = self.rollouts.state()  # a run that goes on from here plays the same rollout again
+            with drawing(settings.seed, update), precisely(self.learner.network, settings.precision):
+                played = self.rollouts.play()
+            begun = time.perf_counter()
+            rows, seen = rows_of(played.moves, self.learner, settings, self.others)
+            kl = self._checked(self._mean_kl(seen.kl, seen.tokens), update, say)
+            if self.stopped:
+                self._save(update, tracks)
+                break
+            if update % settings.save_every == 0:
+                self.good = self._weights()
+                if update > first:
+                    self._save(update, tracks)
+            try:
+                with drawing(settings.seed, update):
+                    told = learn(rows, self.learner, self.optimiser, settings, update, self.others)
+            except Diverged as error:
+                self._stop(f"update {update}: {error}", say)
+                self._save(update, tracks)
+                break
+            if writer is not None:
+                writer.load(self.model)
+            self._log(update, played, seen, told, kl, time.perf_counter() - begun)
+            if self._silent() and not silent:
+                say(f"update {update:,}: no step of the last {QUIET} rollouts planned; {self._why_silent()}")
+            silent = self._silent()
+            if (update + 1) % settings.save_every == 0 or update + 1 == settings.updates:
+                say(self._line())
+            if update + 1 == settings.updates:
+                self._checked(self._mean_kl(*kl_to_reference(played.moves, self.learner, settings)), update, say)
+                self._save(update + 1, self.rollouts.state())
+        return Reinforced(self.model, pl.DataFrame(self.curves, infer_schema_length=None), self.stopped, self._silent())
+
+    # --- what may go wrong
+
+    def _mean_kl(self, total: float, tokens: int) -> float:
+        """Per token, over all processes."""
+        whole = np.sum(self.others.everyone((total, tokens)), axis=0)
+        return float(whole[0] / max(whole[1], 1.0))
+
+    def _checked(self, kl: float, update: int, say: Say) -> float:
+        limit = self.settings.kl_limit
+        if not math.isfinite(kl) or (limit is not None and kl > limit):
+            why = f"update {update}: the divergence from the policy the run started from is {kl:.3g} per token, above kl_limit = {limit}"
+            self._stop(why, say)
+        return kl
+
+    def _stop(self, why: str, say: Say) -> None:
+        """Back to the last good weights, and no further."""
+        import torch
+
+        with torch.no_grad():
+            for name, p in self.learner.network.named_parameters():
+                if name in self.good:
+                    p.copy_(self.good[name])
+        self.stopped = why
+        say(f"{why}; stopped with the last good weights")
+
+    def _weights(self) -> dict[str, Any]:
+        return {name: p.detach().clone() for name, p in self.learner.network.named_parameters() if p.requires_grad}
+
+    def _silent(self) -> bool:
+        last = self.curves[-QUIET:]
+        return self.settings.plans == "may" and len(last) == QUIET and all(row["planning_frequency"] == 0 for row in last)
+
+    def _why_silent(self) -> str:
+        begun = self.curves[0]["planning_frequency"]
+        if begun == 0:
+            return "it never did: teach it to plan first (SFT), or give a larger entropy_weight"
+        if max(self.settings.prices) == 0:
+            return f"it planned in {begun:.0%} of steps at first, and plans have no price: they did not pay"
+        return (
+            f"it planned in {begun:.0%} of steps at first: a price of {max(self.settings.prices):g} per token is more than plans are worth"
+        )
+
+    # --- what is told and kept
+
+    def _log(self, update: int, played: Rollout, seen: Seen, told: Losses, kl: float, update_s: float) -> None:
+        mine = {
+            "seen": (seen.steps, seen.decisions, seen.entropy, seen.plan_probability, seen.mismatch, seen.compared),
+            "moves": [(m.planned, m.plan_tokens, m.output_tokens) for some in played.moves.values() for m in some],
+            "ended": [(one.episode_return, one.score) for one in played.ended],
+            "values": np.concatenate(seen.values).tolist(),
+            "targets": np.concatenate(seen.targets).tolist(),
+        }
+        all_of_it = self.others.everyone(mine)
+        steps, decisions, entropy, planning, mismatch, compared = np.sum([one["seen"] for one in all_of_it], axis=0).tolist()
+        moves = np.array([move for one in all_of_it for move in one["moves"]], np.float64)
+        ended = np.array([episode for one in all_of_it for episode in one["ended"]], np.float64).reshape(-1, 2)
+        values, targets = (np.array([v for one in all_of_it for v in one[name]]) for name in ("values", "targets"))
+        spread = float(targets.var())
+        explained = 1 - float((targets - values).var()) / spread if self.settings.critic and spread > 1e-12 else None
+        if compared and mismatch / compared > FOREIGN and self.settings.precision == "float32":
+            raise UserError(
+                f"log-probabilities of the rollout differ from the trained model's by {mismatch / compared:.3g} per token on average: who "
+                "writes has other weights than who learns; see that the server loads new weights, and computes in the same precision"
+            )
+        before = self.curves[-1] if self.curves else {"env_steps": 0, "wall_s": 0.0}
+        wall = played.generation_s + played.environment_s + update_s
+        several = len(self.learner.speech.tag) > 1  # P(plan) is then no probability of one token
+        self.curves.append(
+            {
+                "update": update,
+                "env_steps": before["env_steps"] + int(steps),
+                "wall_s": before["wall_s"] + wall,
+                "episodes": len(ended),
+                "return": float(ended[:, 0].mean()) if len(ended) else None,
+                "score": float(ended[:, 1].mean()) if len(ended) else None,
+                "planning_frequency": float(moves[:, 0].mean()),
+                "plan_tokens": float(moves[:, 1].mean()),
+                "output_tokens": float(moves[:, 2].mean()),
+                "kl": kl,
+                "decision_entropy": entropy / decisions if decisions else None,
+                "plan_probability": planning / decisions if decisions and not several else None,
+                "policy_loss": told.policy,
+                "value_loss": told.value if self.settings.critic else None,
+                "explained_variance": explained,
+                "drift": told.drift,
+                "clipped": told.clipped,
+                "mismatch": mismatch / compared if compared else None,
+                "generation_share": played.generation_s / wall,
+                "environment_share": played.environment_s / wall,
+                "update_share": update_s / wall,
+            }
+        )
+
+    def _line(self) -> str:
+        row = self.curves[-1]
+        reached = [one["return"] for one in self.curves[-self.settings.save_every :] if one["return"] is not None]
+        shown = f"return {np.mean(reached):.3g}" if reached else "no episode ended"
+        return (
+            f"update {row['update'] + 1:,} of {self.settings.updates:,}, {row['env_steps']:,} steps: {shown}, planned in "
+            f"{row['planning_frequency']:.1%} of steps, divergence {row['kl']:.3f}"
+        )
+
+    def _save(self, updates: int, tracks: list[dict[str, Any]]) -> None:
+        whole = [track for some in self.others.everyone(tracks) for track in some]
+        if self.folder is not None and self.others.rank == 0:
+            said = {"run": self.said, "updates": updates, "stopped": self.stopped, "curves": self.curves, "tracks": whole}
+            more = {"critic": self.learner.values.tensors(), "reference": self.learner.reference}
+            save(self.folder, "rl.json", said, self.model, self.optimiser, more)
+        self.others.everyone(None)  # nobody goes on before it is written
