@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from unseen.environments.text.registry import make
 from unseen.errors import UserError
 from unseen.planning.accounting import Estimate, ratio
 from unseen.planning.agent import Agent
+from unseen.planning.estimand import Estimand
 from unseen.planning.play import play_step
 from unseen.planning.prompts import Turn
 from unseen.planning.schedules import Always, Never, Schedule, schedule
@@ -32,7 +33,7 @@ PICKING = 2  # of the draws that pick states
 
 @dataclass(frozen=True)
 class State:
-    """A moment of an episode in which a plan was held.
+    """A moment of an episode, to be played on from.
 
     Attributes:
         seed, step: which episode, and when.
@@ -192,12 +193,41 @@ def worth(
         raise UserError(
             f"under the schedule {str(agent.when)!r} no plan was held for a step: there is no old plan to compare a new one with"
         )
+    rows = compared(agent, after, environment, found, replicates, live, lambda one: _return(one, discount))
+    if not rows:
+        raise UserError(f"the model {agent.model.name!r} failed in every continuation")
+    return Worth(pl.DataFrame(rows), replicates)
+
+
+def compared(
+    agent: Agent,
+    after: Agent,
+    environment: TextEnvironment,
+    found: Sequence[State],
+    replicates: int,
+    live: int,
+    valued: Callable[[Live], float],
+) -> list[dict[str, Any]]:
+    """Two arms from every state, whose k-th replicates draw from the same random numbers: a plan now, and none now.
+
+    Args:
+        agent: who takes the first step, told to plan or not to.
+        after: who goes on.
+        environment: copied for each continuation.
+        found: the states.
+        replicates: of each arm and state.
+        live: continuations at the same time.
+        valued: what a continuation brought.
+
+    Returns:
+        A row per state in which no continuation failed; see `Worth.states`.
+    """
     arms = {"new": replace(agent, schedule=Always()), "old": replace(agent, schedule=Never())}
     played = {name: _continued(first, after, environment, found, replicates, live) for name, first in arms.items()}
     rows = []
     for k, state in enumerate(found):
         new, old = ([one for one in played[name][k] if not one.error] for name in ("new", "old"))
-        returns = [np.array([_return(one, discount) for one in arm]) for arm in (new, old)]
+        returns = [np.array([valued(one) for one in arm]) for arm in (new, old)]
         if min(map(len, returns)) < replicates:
             continue  # the model failed for good in one of them
         difference = returns[0] - returns[1]
@@ -218,9 +248,7 @@ def worth(
                 "obeyed": float(np.mean(obeyed)),
             }
         )
-    if not rows:
-        raise UserError(f"the model {agent.model.name!r} failed in every continuation")
-    return Worth(pl.DataFrame(rows), replicates)
+    return rows
 
 
 def _continued(
@@ -242,6 +270,17 @@ def _continued(
 
 def _return(live: Live, discount: float) -> float:
     return float(sum(discount**k * row["reward"] for k, row in enumerate(live.record)))
+
+
+def net_return(live: Live, begun: int, estimand: Estimand) -> float:
+    """Σ_k γ^k (R − λ n) of a continuation that was begun at a step, as far as steps lie within the horizon."""
+    return float(
+        sum(
+            estimand.discount**k * estimand.paid(row["reward"], row["accounts"]["plan_tokens"])
+            for k, row in enumerate(live.record)
+            if estimand.counts(begun + k)
+        )
+    )
 
 
 def _clustered(table: pl.DataFrame) -> Estimate:

@@ -107,7 +107,7 @@ def gathered(agent: Agent, ended: Sequence[Live]) -> Episodes:
         warnings.warn(f"episodes without any answer are left out (seeds {seeds}): {lost[0].error}", stacklevel=3)
     said = {"model": agent.model.name, "schedule": str(agent.when)}
     recorded = [
-        as_episode(live, {"seed": live.seed, "environment": live.environment.name, **said, "error": live.error})
+        as_episode(live, {"seed": live.seed, "environment": live.environment.name, **_limits(agent, live), **said, "error": live.error})
         for live in ended
         if live.record
     ]
@@ -118,3 +118,8 @@ def gathered(agent: Agent, ended: Sequence[Live]) -> Episodes:
             for episode in recorded:
                 episode.pop(optional, None)
     return Episodes.from_list(recorded)
+
+
+def _limits(agent: Agent, live: Live) -> dict[str, int]:
+    """What a state is made of besides what is seen: how much stays in the window, and when time is up."""
+    return {"history": agent.history, "max_steps": live.environment.max_steps}

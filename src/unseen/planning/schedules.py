@@ -1,4 +1,4 @@
-"""When an agent is asked for a plan: never, always, every k steps, when it likes, on events, at random, within a budget, or from a person.
+"""When an agent is asked for a plan: never, always, every k steps, by age, when it likes, on events, at random, within a budget, or learnt.
 
 A schedule is a word, as in "every:4"; `schedule` reads it. Source: never, always and every k: Paglieri et al. 2025; the others are ours.
 """
@@ -147,6 +147,48 @@ class Random:
 
 
 @dataclass(frozen=True)
+class Aged:
+    """A plan where none is held, and where the held one is k steps old."""
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise UserError(f"age:{self.k} is no schedule; k must be 1 or more")
+
+    def decide(self, now: Situation) -> Decision:
+        return Decision("plan" if now.age is None or now.age >= self.k else "act")
+
+    def __str__(self) -> str:
+        return f"age:{self.k}"
+
+
+@dataclass(frozen=True)
+class Softened:
+    """What another schedule does with probability 1 - least, and the other thing with probability least.
+
+    The log of choice for judging that schedule: everything is tried everywhere, and most of it where the schedule goes.
+    """
+
+    least: float
+    of: Schedule
+
+    def __post_init__(self) -> None:
+        if not 0 < self.least <= 0.5:
+            raise UserError(f"softened:{self.least:g} is no schedule; the smaller probability lies above 0 and is at most 0.5")
+
+    def decide(self, now: Situation) -> Decision:
+        decided = self.of.decide(now)
+        if decided.mode not in ("plan", "act") or decided.probability is not None:
+            raise UserError(f"{str(self)!r}: only a schedule that says itself when to plan can be softened, and {str(self.of)!r} does not")
+        p = 1 - self.least if decided.mode == "plan" else self.least
+        return Decision("plan" if now.uniform < p else "act", p)
+
+    def __str__(self) -> str:
+        return f"softened:{self.least:g}:{self.of}"
+
+
+@dataclass(frozen=True)
 class Budget:
     """As the model likes, until plans have taken this many tokens of an episode; the last plan may have what is left."""
 
@@ -182,7 +224,21 @@ class AskHuman:
         return f"ask-human:{self.k}" if self.k else "ask-human"
 
 
-WORDS = ("never", "always", "every:K", "dynamic", "on-event", "on-event:NAME,…", "random:P", "budget:TOKENS", "ask-human", "ask-human:K")
+WORDS = (
+    "never",
+    "always",
+    "every:K",
+    "age:K",
+    "dynamic",
+    "on-event",
+    "on-event:NAME,…",
+    "random:P",
+    "softened:P:SCHEDULE",
+    "budget:TOKENS",
+    "when-worth-it:FILE",
+    "ask-human",
+    "ask-human:K",
+)
 
 
 def schedule(word: str) -> Schedule:
@@ -192,7 +248,7 @@ def schedule(word: str) -> Schedule:
         word: one of `WORDS`, as in "every:4", "random:0.3" or "on-event:dead end,target seen".
 
     Raises:
-        UserError: an unknown word, or a number that is none or not allowed.
+        UserError: an unknown word, a number that is none or not allowed, or a file that is no schedule.
     """
     kind, colon, rest = word.strip().partition(":")
     plain: dict[str, Schedule] = {
@@ -207,6 +263,15 @@ def schedule(word: str) -> Schedule:
     match kind:
         case "every":
             return Every(_whole(word, rest))
+        case "age":
+            return Aged(_whole(word, rest))
+        case "softened" if ":" in rest:
+            least, _, of = rest.partition(":")
+            return Softened(_number(word, least), schedule(of))
+        case "when-worth-it":
+            from unseen.planning.when_worth_it import WhenWorthIt
+
+            return WhenWorthIt.read(rest)
         case "budget":
             return Budget(_whole(word, rest))
         case "ask-human":

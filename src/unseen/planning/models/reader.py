@@ -58,14 +58,19 @@ def _read(prompt: Prompt) -> Read | None:
     here, target = HERE.search(now), TARGET.search(now)
     if here is None or target is None:
         return None
+    earlier = [HERE.search(message.content) for message in prompt[:-1] if message.role == "user"]
+    before = {int(found[1] or found[2]) for found in earlier if found}
+    return Read(int(here[1] or here[2]), int(target[1] or target[2]), edges_of(now), before, HELD.search(now))
+
+
+def edges_of(text: str) -> dict[int, set[int]]:
+    """The neighbours of every node in an observation, of either form."""
     edges: dict[int, set[int]] = {}
-    for line in LINE.finditer(now):
+    for line in LINE.finditer(text):
         for near in re.findall(r"\d+", line[2]):
             edges.setdefault(int(line[1]), set()).add(int(near))
             edges.setdefault(int(near), set()).add(int(line[1]))
-    earlier = [HERE.search(message.content) for message in prompt[:-1] if message.role == "user"]
-    before = {int(found[1] or found[2]) for found in earlier if found}
-    return Read(int(here[1] or here[2]), int(target[1] or target[2]), edges, before, HELD.search(now))
+    return edges
 
 
 def _route(read: Read) -> list[int]:
