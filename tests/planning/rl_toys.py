@@ -17,6 +17,7 @@ from unseen.planning.rl.prices import priced
 from unseen.planning.sft import SFT, fine_tune
 
 WORDS = ("red", "blue", "green", "white")
+SIGNS = {"red": "fire", "blue": "sea", "green": "leaf", "white": "snow"}  # that are shown for the words: easier to tell from a plan
 LENGTHS = (2, 4, 8)
 WORDING = Prompts("", "$observation", "$observation $held $instruction", "held $plan", act="act", act_without="act", plan="plan", choose="any")
 PLAN_TOKENS = 3  # <plan> red </plan>
@@ -24,8 +25,8 @@ HOW: dict[str, Any] = {"prompts": WORDING, "history": 1, "max_plan_tokens": 4, "
 
 
 class Hints:
-    """Time is cut into blocks of 2, 4 or 8 steps. At the first step of a block its word is shown, with the length of the block; at the
-    others nothing is. Saying the block's word pays 1. With one observation in view only a plan keeps the word: it goes stale with its block.
+    """Time is cut into blocks of 2, 4 or 8 steps. At the first step of a block the sign of its word is shown, with the length of the
+    block; at the others nothing is. Saying the block's word pays 1. With one observation in view only a plan keeps the word: it goes stale with its block.
 
     A plan at a block's beginning is worth (length − 1) · (1 − 1/4), as a guess is right one time in four; elsewhere it is worth nothing.
     """
@@ -49,7 +50,7 @@ class Hints:
 
     def seen(self) -> TextObservation:
         word, length, shown = self.blocks[self.t]
-        return TextObservation(f"hint {word} for {length}" if shown else "nothing")
+        return TextObservation(f"{SIGNS[word]} for {length}" if shown else "nothing")
 
     def step(self, action: str) -> TextStep:
         word = self.blocks[self.t][0]
@@ -82,7 +83,7 @@ def best_frequency(cost: float, lengths: tuple[int, ...] = LENGTHS) -> float:
 
 
 def texts() -> list[str]:
-    shown = [f"hint {word} for {length}" for word in WORDS for length in LENGTHS]
+    shown = [f"{SIGNS[word]} for {length}" for word in WORDS for length in LENGTHS]
     return [*shown, "nothing held any act plan word : price 0 . 1 2 3 4 5 6 7 8 9 ( no action )"]
 
 
@@ -92,11 +93,11 @@ def lessons(count: int = 1500, prices: tuple[float, ...] = ()) -> list[Pair]:
     for _ in range(count):
         word, held, length = str(draws.choice(WORDS)), str(draws.choice([*WORDS, ""])), int(draws.choice(LENGTHS))
         shown = draws.random() < 0.5
-        now = TextObservation(f"hint {word} for {length}" if shown else "nothing")
+        now = TextObservation(f"{SIGNS[word]} for {length}" if shown else "nothing")
         says = word if shown else held or str(draws.choice(WORDS))
         wording = priced(WORDING, float(draws.choice(prices))) if prices else WORDING
         prompt = wording.conversation("", [], now, held or None, "choose")
-        planned = draws.random() < 0.4
+        planned = draws.random() < (0.5 if shown else 0.1)
         pairs.append(Pair(prompt, f"{OPEN}{says}{CLOSE}\n{says}" if planned else says))
     return pairs
 
@@ -106,7 +107,7 @@ def student(hidden: int = 32, layers: int = 1, seed: int = 0) -> LocalModel:
     return LocalModel(small_model(tokenizer, hidden=hidden, layers=layers, heads=2, context=128, seed=seed), tokenizer, name="student")
 
 
-def taught(prices: tuple[float, ...] = (), updates: int = 250) -> LocalModel:
+def taught(prices: tuple[float, ...] = (), updates: int = 800) -> LocalModel:
     """A student that can say what it is shown or holds, and plans at random."""
-    settings = SFT(updates=updates, batch=64, learning_rate=1e-2, prompt_loss=0.0, save_every=updates)
-    return fine_tune(student(layers=2), lessons(prices=prices), settings, say=lambda _: None)
+    settings = SFT(updates=updates, batch=24, learning_rate=4e-3, prompt_loss=0.0, save_every=updates)
+    return fine_tune(student(hidden=48, layers=2), lessons(3000, prices), settings, say=lambda _: None)
