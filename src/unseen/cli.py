@@ -102,7 +102,7 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class Plan:
-    """How often should an agent plan, and what was it worth? unseen plan evaluate|sweep|worth|collect|sft|steer|obey."""
+    """How often should an agent plan, and what was it worth? unseen plan evaluate|sweep|worth|collect|sft|rl|steer|obey."""
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,16 @@ from unseen.planning.sft import SFT, fine_tune
 
 WORDS = ("red", "blue", "green", "white")
 SIGNS = {"red": "fire", "blue": "sea", "green": "leaf", "white": "snow"}  # that are shown for the words: easier to tell from a plan
-LENGTHS = (2, 4, 8)
-WORDING = Prompts("", "$observation", "$observation $held $instruction", "held $plan", act="act", act_without="act", plan="plan", choose="any")
+LENGTHS = (2, 8)
+WORDING = Prompts(
+    "", "$observation", "$observation $held $instruction", "held $plan", act="act", act_without="act", plan="plan", choose="any"
+)
 PLAN_TOKENS = 3  # <plan> red </plan>
 HOW: dict[str, Any] = {"prompts": WORDING, "history": 1, "max_plan_tokens": 4, "max_action_tokens": 1}
 
 
 class Hints:
-    """Time is cut into blocks of 2, 4 or 8 steps. At the first step of a block the sign of its word is shown, with the length of the
+    """Time is cut into blocks of 2 or 8 steps. At the first step of a block the sign of its word is shown, with the length of the
     block; at the others nothing is. Saying the block's word pays 1. With one observation in view only a plan keeps the word: it goes stale with its block.
 
     A plan at a block's beginning is worth (length − 1) · (1 − 1/4), as a guess is right one time in four; elsewhere it is worth nothing.

@@ -51,5 +51,13 @@ _HOMES = {
     "Pair": "unseen.planning.lessons",
     "SFT": "unseen.planning.sft",
     "fine_tune": "unseen.planning.sft",
+    "RL": "unseen.planning.rl.settings",
+    "reinforce": "unseen.planning.rl.loop",
+    "Reinforced": "unseen.planning.rl.loop",
+    "TextCritic": "unseen.planning.rl.critic",
+    "ServedModel": "unseen.planning.rl.served",
+    "priced": "unseen.planning.rl.prices",
+    "plan_probability": "unseen.planning.rl.samples",
+    "with_tags": "unseen.planning.rl.tags",
 }
 __getattr__, __dir__, __all__ = lazy(__name__, _HOMES)

@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from unseen.commands.planning.agents import agent_of, price_of, remember, weights
-from unseen.commands.planning.settings import Collect, Evaluate, Model, Obey, Steer, Sweep, Teach, World, Worth
+import numpy as np
+
+from unseen.commands.planning.agents import agent_of, price_of, remember, taught, weights
+from unseen.commands.planning.settings import Collect, Evaluate, Model, Obey, Reinforce, Steer, Sweep, Teach, World, Worth
 from unseen.data.episodes import Episodes
 from unseen.environments.text.contract import TextEnvironment
 from unseen.environments.text.registry import make
@@ -169,6 +171,7 @@ def teach(command: Teach) -> int:
     from unseen.planning.models.local import LocalModel
     from unseen.planning.models.small import small_model, word_tokenizer
     from unseen.planning.prompts import Prompts
+    from unseen.planning.rl.prices import priced
     from unseen.planning.sft import fine_tune
 
     if command.model is not None and (command.hidden, command.layers, command.heads) != (Teach.hidden, Teach.layers, Teach.heads):
@@ -176,7 +179,13 @@ def teach(command: Teach) -> int:
     world, recorded = _recorded(command.recordings)
     wording = Prompts.named(command.prompts)
     how = {"history": command.history, "plans": command.plans, "asked": command.asked, "bare": command.bare}
-    lessons = list(pairs(recorded, world.instructions, wording, **how, seed=command.sft.seed))
+    told = [priced(wording, price) for price in command.told_prices] or [wording]
+    parts = [recorded.select(np.arange(len(recorded)) % len(told) == k) for k in range(len(told))]
+    lessons = [
+        pair
+        for some, words in zip(parts, told, strict=True)
+        for pair in pairs(some, world.instructions, words, **how, seed=command.sft.seed)
+    ]
     if command.model is None:
         tokenizer = word_tokenizer(texts(lessons), world.actions)
         network = small_model(tokenizer, hidden=command.hidden, layers=command.layers, heads=command.heads, seed=command.sft.seed)
@@ -188,13 +197,48 @@ def teach(command: Teach) -> int:
         student = LocalModel.load(found)
     folder = _directory(command.out or command.recordings / "sft")
     sizes = {"model": command.model, "hidden": command.hidden, "layers": command.layers, "heads": command.heads}
-    _same(folder / "student.json", sizes | how | {"prompts": command.prompts}, "a student")
+    _same(folder / "student.json", sizes | how | {"prompts": command.prompts, "told_prices": command.told_prices}, "a student")
     longest = max(student.count(pair.output) for pair in lessons)
     remember(folder, command.prompts, command.history, max(16, longest), 1 + max(map(student.count, world.actions)))
     print(f"{len(lessons):,} recorded steps, {student.capabilities.parameters:,} parameters")
     fine_tune(student, lessons, command.sft, folder)
     print(f"model: {folder}")
     return 0
+
+
+def learn(command: Reinforce) -> int:
+    from unseen.planning.models.local import LocalModel
+    from unseen.planning.rl.critic import TextCritic
+    from unseen.planning.rl.loop import reinforce
+    from unseen.planning.rl.served import ServedModel
+
+    found = weights(command.model)
+    if found is None:
+        raise UserError(
+            f"--model {str(command.model)!r}: no weights are there; give a directory of unseen plan sft, or one with config.json"
+        )
+    if command.speech.top_p != 1 or command.speech.told_price is not None:
+        raise UserError("--top-p and --told-price have no place in training; prices are told where --plan-price has several")
+    world, model = _world(command.world), LocalModel.load(found)
+    usual = {"prompts": "standard", "history": 16, "max_plan_tokens": 256, "max_action_tokens": 32} | taught(command.model)
+    how = usual | {name: getattr(command.speech, name) for name in usual if getattr(command.speech, name) is not None}
+    folder = _directory(command.out or command.model.with_name(f"{command.model.name}-rl"))
+    remember(folder, **how)
+    writer = None
+    if command.url is not None:
+        place = command.weights or folder / "served"
+        writer = ServedModel(command.url, command.served, model, place, key_variable=command.key_variable)
+    critic = TextCritic(command.critic_signals, command.critic_network)
+    done = reinforce(model, world, command.rl, folder, **how, temperature=command.speech.temperature, critic=critic, writer=writer)
+    done.curves.write_parquet(folder / "curves.parquet")
+    columns = ["update", "env_steps", "return", "score", "planning_frequency", "plan_tokens", "kl", "wall_s"]
+    if len(done.curves):
+        _print(done.curves.select(columns)[:: max(1, len(done.curves) // 10)])
+    if done.silent:
+        print("planning has stopped: no step of the last rollouts planned")
+    print(f"curves: {folder / 'curves.parquet'}")
+    print(f"model: {folder}" + (f" (stopped: {done.stopped})" if done.stopped else ""))
+    return 1 if done.stopped else 0
 
 
 def _recorded(folder: Path) -> tuple[TextEnvironment, Episodes]:
@@ -235,6 +279,7 @@ COMMANDS: Mapping[str, tuple[type, Callable[[Any], int]]] = {
     "worth": (Worth, worth),
     "collect": (Collect, collect),
     "sft": (Teach, teach),
+    "rl": (Reinforce, learn),
     "steer": (Steer, steer),
     "obey": (Obey, obey),
 }

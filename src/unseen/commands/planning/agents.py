@@ -12,6 +12,8 @@ from unseen.planning.agent import Agent
 from unseen.planning.models.contract import LanguageModel
 from unseen.planning.models.prices import Price
 from unseen.runs.files import write_atomic
+from unseen.planning.prompts import Prompts
+from unseen.planning.rl.prices import priced
 
 TAUGHT = "agent.json"  # beside weights that were trained here: how the agent was spoken to
 
@@ -88,15 +90,23 @@ def agent_of(asked: Model, speech: Speech, schedule: str, environment: str) -> A
         raise UserError(
             f'the script "reader" plays graph-search only; give --model DIRECTORY, or --url URL --model NAME, for {environment}'
         )
-    taught = _taught(asked)
-    usual = {"prompts": "standard", "history": 16, "max_plan_tokens": 256, "max_action_tokens": 32} | taught
+    known = taught(Path(asked.model)) if asked.url is None else {}
+    usual = {"prompts": "standard", "history": 16, "max_plan_tokens": 256, "max_action_tokens": 32} | known
     said = {name: getattr(speech, name) for name in usual if getattr(speech, name) is not None}
-    return Agent(model_of(asked), schedule, temperature=speech.temperature, top_p=speech.top_p, **(usual | said))
+    how = usual | said
+    if speech.told_price is not None:
+        how["prompts"] = priced(Prompts.named(how["prompts"]), speech.told_price)
+    return Agent(model_of(asked), schedule, temperature=speech.temperature, top_p=speech.top_p, **how)
 
 
-def _taught(asked: Model) -> dict[str, Any]:
-    path = Path(asked.model) / TAUGHT
-    if asked.url is not None or not path.is_file():
+def taught(folder: Path) -> dict[str, Any]:
+    """How a model that was trained in this directory was spoken to; nothing where that is not known.
+
+    Raises:
+        UserError: the file that says so is damaged.
+    """
+    path = folder / TAUGHT
+    if not path.is_file():
         return {}
     try:
         return {name: value for name, value in json.loads(path.read_text(encoding="utf-8")).items() if name in Speech.__annotations__}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from unseen.planning.rl.settings import RL
 from unseen.planning.sft import SFT
 
 SCHEDULES = ("never", "every:16", "every:8", "every:4", "every:2", "always", "dynamic")
@@ -51,6 +52,8 @@ class Speech:
     """0: the likeliest token."""
     top_p: float = 1.0
     """Of the probability mass, the likeliest tokens that make it up."""
+    told_price: float | None = None
+    """The price of a plan's token that stands in the prompt, for a model that was trained with told prices."""
 
 
 @dataclass(frozen=True)
@@ -207,10 +210,37 @@ class Obey:
     model: Annotated[Model, tyro.conf.arg(name="")] = Model()
     speech: Annotated[Speech, tyro.conf.arg(name="")] = Speech()
     schedule: str = "every:4"
+    told_prices: tuple[float, ...] = ()
+    """Prices of a plan's token, one of them in each prompt: for a student that `unseen plan rl` is given several prices for."""
     """Of the agent itself; there must be plans to replace."""
     episodes: int = 100
     """From which states are taken, one of each."""
     seed: int = 0
+@dataclass(frozen=True)
+class Reinforce:
+    """Reinforcement learning of when to plan, from a model that was taught (`unseen plan sft`) or from any other with local weights."""
+
+    world: Annotated[World, tyro.conf.arg(name="")]
+    model: Annotated[Path, tyro.conf.arg(name="model")]
+    """Weights to start from; the divergence is from them."""
+    rl: Annotated[RL, tyro.conf.arg(name="")] = field(default_factory=RL)
+    speech: Annotated[Speech, tyro.conf.arg(name="")] = Speech()
+    critic_signals: tuple[str, ...] = ()
+    """What the critic is told and the agent is not, by name: see the environment's signals."""
+    critic_network: Literal["shared", "pass", "model"] | None = None
+    """The critic reads in the agent's own pass, in a second pass of its weights, or with its own network; default: shared, or model."""
+    url: str | None = None
+    """Of a vLLM server that writes in rollouts, as in http://127.0.0.1:8000/v1; default: the model itself writes."""
+    served: str = "policy"
+    """The model's name there."""
+    key_variable: str | None = None
+    """The environment variable that holds the server's key. Default: no key is sent."""
+    weights: Path | None = None
+    """The directory of new weights, which the server reads too; default: OUT/served."""
+    out: Path | None = None
+    """Directory; an interrupted run in it goes on. Default: MODEL-rl beside the model."""
+
+
     """Of the first."""
     steps: int = 3
     """For which a plan is held."""

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from unseen.learning.returns import generalized_advantage
 
 Steps = Float[np.ndarray, " T"]
-Tokens = Float[np.ndarray, " N"]
+Tokens = Float[np.ndarray, " _"]
 
 
 def turn_level(r_t: Steps, terminated_t: Steps, cut_t: Steps, v_tm1: Steps, v_t: Steps, discount: float, lambda_: float) -> Steps:

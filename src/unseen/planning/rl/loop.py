@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -45,6 +45,7 @@ QUIET = 3  # rollouts without any plan after which planning is said to have stop
 FOREIGN = 0.05  # mean difference of log-probabilities between who writes and who learns; what rounding does is far below it
 
 
+@runtime_checkable
 class Writer(LanguageModel, Protocol):
     """Who writes in rollouts instead of the model itself, such as a server."""
 

@@ -70,7 +70,7 @@ def entropy(logp: Tensor) -> Tensor:
     return -(logp.exp() * logp).sum(-1)
 
 
-def aggregated(per_token: Tensor, weights: Tensor, constant: float) -> Tensor:
+def aggregated(per_token: Tensor, weights: Tensor, constant: int) -> Tensor:
     """Σ w x / constant over all tokens; those that are not learned have w = 0, and get a gradient of exactly 0.
 
     Args:

@@ -7,9 +7,10 @@ them, up to rounding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Processes(Protocol):
     """What the training needs of the others."""
 

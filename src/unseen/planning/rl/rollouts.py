@@ -251,7 +251,7 @@ class Rollouts:
             {
                 "number": track.number,
                 "begun": track.begun,
-                "actions": track.actions,
+                "actions": list(track.actions),
                 "slot": {**track.live.slot._asdict(), "held_until": str(track.live.slot.held_until)},
                 "plan_tokens": track.live.plan_tokens,
                 "total": track.total,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 from unseen.planning.checkpoints import save_model
@@ -27,6 +28,7 @@ def with_tags(model: LocalModel, directory: Path | None = None) -> tuple[int, ..
         return ()
     from tokenizers import AddedToken
 
+    model.tokenizer = copy.deepcopy(model.tokenizer)  # others may hold it
     model.tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in cut])
     network = model.model
     rows = network.get_input_embeddings().weight.shape[0]
