@@ -22,10 +22,11 @@ def priced(prompts: Prompts, price: float) -> Prompts:
         prompts: wordings.
         price: in units of the reward, for one token of a plan.
     """
-    line = SAID.format(price=price)
-    if "$instruction" not in prompts.current:
+    line, before = SAID.format(price=price), prompts.current.partition("$instruction")[0]
+    if before == prompts.current:
         return replace(prompts, current=f"{prompts.current}\n{line}")
-    return replace(prompts, current=prompts.current.replace("$instruction", f"{line}\n$instruction", 1))
+    apart = "" if not before or before[-1].isspace() else "\n"  # it would else become part of a $name before it
+    return replace(prompts, current=prompts.current.replace("$instruction", f"{apart}{line}\n$instruction", 1))
 
 
 def check_told(model: LocalModel, prices: Sequence[float]) -> None:
