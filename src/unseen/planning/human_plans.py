@@ -64,15 +64,13 @@ def human_plans(
         raise UserError("episodes, attempts and live of human_plans must be 1 or more, seed and hold 0 or more")
     if hold and not agent.can_hold:
         raise UserError(f"model {agent.model.name!r} cannot be kept from replacing a plan; suggest the plan instead of holding it")
-    if plans is None:
-        if not isinstance(environment, GraphSearch):
-            raise UserError(f"human_plans knows plans of known quality in graph-search, not in {environment.name}; give plans=…")
-        plans = graph_plans
+    if plans is None and not isinstance(environment, GraphSearch):
+        raise UserError(f"human_plans knows plans of known quality in graph-search, not in {environment.name}; give plans=…")
     waiting = []
     for number in range(seed, seed + episodes):
         world = copy.deepcopy(environment)
         world.reset(number)
-        kinds = plans(world, np.random.default_rng((number, PEOPLE)))
+        kinds = (plans or _of_known_quality)(world, np.random.default_rng((number, PEOPLE)))
         if all(plan is not None or kind == "none" for kind, plan in kinds.items()):
             waiting += [(number, kind, plan, k) for kind, plan in kinds.items() for k in range(attempts)]
     if not waiting:
@@ -80,6 +78,10 @@ def human_plans(
     rows = [row for k in range(0, len(waiting), live) for row in _attempts(agent, environment, waiting[k : k + live], hold)]
     failed = {row["seed"] for row in rows if row.pop("failed")}
     return pl.DataFrame([row for row in rows if row["seed"] not in failed], infer_schema_length=None)
+
+
+def _of_known_quality(environment: Any, generator: np.random.Generator) -> Mapping[str, str | None]:
+    return graph_plans(environment, generator)
 
 
 def _attempts(

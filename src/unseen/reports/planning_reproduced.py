@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
 from unseen.data.episodes import Episodes
 from unseen.experiments.reproduce.planning import Results, scale_named
+from unseen.experiments.reproduce.planning_rl import Found
 from unseen.planning.accounting import Estimate, column, paired, per_episode
 from unseen.planning.lessons import WITHHELD
 from unseen.reports.blocks import Cell, Section, Table, Text
 from unseen.reports.page import Page
 from unseen.reports.planning import interval, obedience_section, planning_sections, worth_section
+from unseen.reports.planning_rl import reinforcement_json, reinforcement_sections
 from unseen.reports.text import number
 
 VALUES = {"graph-search": "success", "crafter": "progression"}
 
 
-def page(results: Results) -> Page:
-    """The whole report."""
+def page(results: Results, reinforced: Sequence[Found] = ()) -> Page:
+    """The whole report, of the first stage and of the second where there is one."""
     scale = scale_named(results.scale)
     options = ", ".join(f"{name} {value}" for name, value in scale.options.items())
     lead = (
@@ -35,10 +38,11 @@ def page(results: Results) -> Page:
         sections.append(worth_section(results.worth))
     if results.obeyed is not None:
         sections.append(obedience_section(results.obeyed))
+    sections += reinforcement_sections(reinforced, value)
     missing = [word for word in scale.schedules if word not in results.played]
     if missing:
         sections.append(Section("Not run", [Text(f"The time was over before: {', '.join(missing)}.", "poor")]))
-    return Page("Learning when to plan, reproduced: the first stage", sections, lead)
+    return Page("Learning when to plan, reproduced", sections, lead)
 
 
 def _teacher(taught: Episodes, value: str) -> Section:
@@ -76,7 +80,7 @@ def _against(results: Results, value: str) -> Section:
     return Section("Is it the plans?", blocks)
 
 
-def as_json(results: Results) -> dict[str, Any]:
+def as_json(results: Results, reinforced: Sequence[Found] = ()) -> dict[str, Any]:
     """The figures of the report as plain data."""
     value = VALUES.get(scale_named(results.scale).environment, "return")
     figures: dict[str, Any] = {"scale": results.scale, "parameters": results.parameters, "value": value}
@@ -96,6 +100,8 @@ def as_json(results: Results) -> dict[str, Any]:
         figures["worth_by_situation"] = results.worth.by_situation().to_dicts()
     if results.obeyed is not None:
         figures["obedience"] = results.obeyed.group_by("kind", maintain_order=True).mean().drop("seed", "step").to_dicts()
+    if reinforced:
+        figures["reinforced"] = reinforcement_json(reinforced)
     return _finite(figures)
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
@@ -21,7 +21,7 @@ from unseen.errors import unknown
 from unseen.experiments.reproduce.directory import Clock, claim
 from unseen.planning.agent import Agent
 from unseen.planning.collecting import collect, teacher_of
-from unseen.planning.lessons import pairs, texts
+from unseen.planning.lessons import Pair, pairs, texts
 from unseen.planning.models.local import LocalModel
 from unseen.planning.models.small import small_model, word_tokenizer
 from unseen.planning.paired_runs import Worth, worth
@@ -29,9 +29,11 @@ from unseen.planning.play import evaluate
 from unseen.planning.prompts import Prompts
 from unseen.planning.sft import SFT, fine_tune
 from unseen.planning.steering import obedience
+from unseen.planning.teachers.walker import RandomWalker
 from unseen.runs.files import local_path, make_directory
 
 Say = Callable[[str], None]
+Kind = Literal["student", "twin", "base"]
 WORDING = "compact"
 TAUGHT_FROM = 100_000  # seeds of recordings; evaluation begins at 0
 EVERY = ("every:8", "every:6", "every:4", "every:3", "every:2")
@@ -72,7 +74,7 @@ class Scale:
     minutes: float | None = None
 
 
-def _graph(nodes: int, max_steps: int, min_backtracks: int) -> dict[str, Any]:
+def graph(nodes: int, max_steps: int, min_backtracks: int) -> dict[str, Any]:
     return {"nodes": nodes, "radius": 2, "max_steps": max_steps, "min_backtracks": min_backtracks, "form": "compact"}
 
 
@@ -81,7 +83,7 @@ NOISE = {"mistakes": 0.1, "slips": 0.03, "stale": 0.25, "late": 0.5}
 SCALES = {
     "smoke": Scale(
         "graph-search",
-        _graph(6, 12, 0),
+        graph(6, 12, 0),
         lessons=1_000,
         noise=NOISE,
         sft=SFT(updates=400, batch=32, save_every=100),
@@ -95,7 +97,7 @@ SCALES = {
     ),
     "laptop": Scale(
         "graph-search",
-        _graph(10, 20, 1),
+        graph(10, 20, 1),
         lessons=6_000,
         noise=NOISE,
         sft=SFT(updates=3_500, batch=48, prompt_loss=0.3, save_every=250),
@@ -145,8 +147,8 @@ class Results(NamedTuple):
 
 
 @dataclass
-class _Work:
-    """A directory and what is kept in it."""
+class Work:
+    """A directory and what is kept in it: of the first stage, and of each grid of the second."""
 
     folder: Path
     scale: Scale
@@ -167,28 +169,46 @@ class _Work:
             make_them().write(path)
         return Episodes.read(path)
 
-    def student(self, taught: Episodes, plans: bool) -> LocalModel | None:
-        """A student, taught as far as it takes; None where the time was over before it was."""
-        name, scale = "student" if plans else "twin", self.scale
-        place = self.folder / name
+    def taught(self) -> Episodes | None:
+        """The teacher's recordings."""
+        teacher = teacher_of(self.scale.environment, **self.scale.noise)
+        return self.episodes("teacher", lambda: collect(teacher, self.world, self.scale.lessons, TAUGHT_FROM, style=self.scale.style))
+
+    def student(self, taught: Episodes, name: Kind) -> LocalModel | None:
+        """A small model, taught as far as it takes; None where the time was over before it was.
+
+        "student" is taught the teacher's plans, "twin" the same trajectories without a word of them, "base" a random walker's legal moves
+        and plans. All of them speak the words of the teacher.
+        """
+        scale, place = self.scale, self.folder / name
         done = place / "done.txt"
         if done.exists():
             return LocalModel.load(place / "checkpoint" / "model", device="cpu")
         if self.clock.over:
             return None
         self.say(f"{name}: supervised fine-tuning")
-        wording = Prompts.named(WORDING)
-        with_plans = list(
-            pairs(taught, self.world.instructions, wording, history=scale.history, bare=BARE)
-        )  # both speak the words of these
-        lessons = with_plans if plans else list(pairs(taught, self.world.instructions, wording, history=scale.history, plans=False))
-        tokenizer = word_tokenizer(texts(with_plans), self.world.actions)
+        with_plans = self._lessons(taught, bare=BARE)
+        walked = self._lessons(self._walked()) if name == "base" else []
+        lessons = {"student": with_plans, "twin": self._lessons(taught, plans=False), "base": walked}[name]
+        tokenizer = word_tokenizer(texts([*with_plans, *walked]), self.world.actions)
         sizes = {"hidden": scale.hidden, "layers": scale.layers, "heads": scale.heads, "context": scale.context}
         student = LocalModel(small_model(tokenizer, **sizes), tokenizer, name=name)
         make_directory(place)
-        fine_tune(student, lessons, scale.sft, place, say=lambda line: self.say(f"{name}: {line}"))
+        # what is seen is all that a base has to learn beside the grammar
+        how = replace(scale.sft, prompt_loss=1.0) if name == "base" else scale.sft
+        fine_tune(student, lessons, how, place, say=lambda line: self.say(f"{name}: {line}"))
         done.write_text("taught\n", encoding="utf-8")
         return student
+
+    def _lessons(self, recorded: Episodes, **how: Any) -> list[Pair]:
+        return list(pairs(recorded, self.world.instructions, Prompts.named(WORDING), history=self.scale.history, **how))
+
+    def _walked(self) -> Episodes:
+        return collect(RandomWalker(), self.world, self.scale.lessons, TAUGHT_FROM)
+
+    def played(self, student: LocalModel, word: str, name: str = "") -> Episodes | None:
+        """Episodes of a model under a schedule, kept under a name of their own or the schedule's."""
+        return self.episodes(name or word.replace(":", "-"), lambda: evaluate(self.agent(student, word), self.world, self.scale.episodes))
 
     def agent(self, student: LocalModel, schedule: str) -> Agent:
         scale = self.scale
@@ -223,31 +243,22 @@ def run(directory: str | os.PathLike[str], scale_name: str, *, minutes: float | 
     clock = Clock(scale.minutes if minutes is None else minutes)
     folder = local_path(directory)
     claim(folder, scale_name)
-    work = _Work(folder, scale, clock, say)
-    taught = work.episodes("teacher", lambda: _lessons(work))
+    work = Work(folder, scale, clock, say)
+    taught = work.taught()
     if taught is None:
         return Results(scale_name)
-    student = work.student(taught, plans=True)
+    student = work.student(taught, "student")
     if student is None:
         return Results(scale_name, taught)
-    played = {word: _played(work, student, word) for word in scale.schedules}
+    played = {word: work.played(student, word) for word in scale.schedules}
     reached = {word: episodes for word, episodes in played.items() if episodes is not None}
-    twin = work.student(taught, plans=False)
-    bare = None if twin is None else work.episodes("twin-never", lambda: evaluate(work.agent(twin, "never"), work.world, scale.episodes))
+    twin = work.student(taught, "twin")
+    bare = None if twin is None else work.played(twin, "never", "twin-never")
     parameters = student.capabilities.parameters or 0
     return Results(scale_name, taught, reached, bare, _worth(work, student), _obeyed(work, student), parameters)
 
 
-def _lessons(work: _Work) -> Episodes:
-    teacher, scale = teacher_of(work.scale.environment, **work.scale.noise), work.scale
-    return collect(teacher, work.world, scale.lessons, TAUGHT_FROM, style=scale.style)
-
-
-def _played(work: _Work, student: LocalModel, word: str) -> Episodes | None:
-    return work.episodes(word.replace(":", "-"), lambda: evaluate(work.agent(student, word), work.world, work.scale.episodes))
-
-
-def _worth(work: _Work, student: LocalModel) -> Worth | None:
+def _worth(work: Work, student: LocalModel) -> Worth | None:
     """Under a schedule that plans seldom, so that plans are held for a while."""
     path, scale = work.folder / "worth.parquet", work.scale
     if not path.exists():
@@ -258,7 +269,7 @@ def _worth(work: _Work, student: LocalModel) -> Worth | None:
     return Worth(pl.read_parquet(path), scale.replicates)
 
 
-def _obeyed(work: _Work, student: LocalModel) -> pl.DataFrame | None:
+def _obeyed(work: Work, student: LocalModel) -> pl.DataFrame | None:
     from unseen.environments.text.graph_search import GraphSearch
 
     path = work.folder / "obedience.parquet"
