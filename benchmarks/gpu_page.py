@@ -32,6 +32,7 @@ PPO = {
     "ppo_gru_bf16_32768": ("the same in bfloat16, 32,768 environments", "≥ 20 M"),
 }
 MEMORY_HARDWARE = "One NVIDIA H100 80GB (driver 580.159), 16 cores; Python 3.12.3, jax 0.11.2 (CUDA 13)."
+AGENTS_HARDWARE = "One NVIDIA H200 (driver 580.159), 16 cores; Python 3.12.3, jax 0.11.2 (CUDA 13), equinox 0.13.8."
 ENVIRONMENTS = ("heavenhell_3", "position_cartpole_easy", "memory_four_rooms_7x7", "concentration_easy")
 
 
@@ -72,7 +73,24 @@ def memory_suite(figures: dict[str, float]) -> list[str]:
     lines = ["## The memory suite", "", MEMORY_HARDWARE, ""]
     lines += ["`python benchmarks/memory_suite.py --only NAME --copies N`: random actions, every byte of every picture added up.", ""]
     lines += markdown(["environment", *(f"{n:,} copies" for n in copies)], [[f"`{n}`", *row] for n, row in zip(names, cells, strict=True)])
-    return [*lines, "", "What a GRU agent learned of each task on it in one to two and a half minutes: [memory](memory.md).", ""]
+    return [*lines, "", "What agents learned of the tasks on it in one to two and a half minutes: [memory](memory.md).", ""]
+
+
+def memory_agents(figures: dict[str, float]) -> list[str]:
+    """Trained steps per second of agents of the memory suite."""
+    lines = ["", "### Training on it", "", AGENTS_HARDWARE, ""]
+    lines += [
+        "`python benchmarks/memory_gpu.py`: `memory/arbitrary-visuomotor-mapping`, one trunk for actor and critic, rollouts of 64 steps,"
+    ]
+    lines += ["2 epochs of 4 minibatches, learning included, compilation apart; median of three turns, slowest and fastest.", ""]
+    rows = []
+    for name, what, aim in (("gru", "GRU-128", "≥ 5 M at 4,096"), ("mem", "LSTM-128 + MEM, 256 slots", "")):
+        for copies in (1_024, 4_096, 32_768):
+            key = f"{name}_{copies}"
+            if f"{key}_steps_per_s" in figures:
+                slowest, rate, fastest = (figures[f"{key}_{turn}"] / 1e6 for turn in ("slowest_turn", "steps_per_s", "fastest_turn"))
+                rows.append([what, f"{copies:,}", f"{rate:.2f} M [{slowest:.2f}, {fastest:.2f}]", aim if copies == 4_096 else ""])
+    return [*lines, *markdown(["agent", "environments", "steps/s", "aim"], rows), ""]
 
 
 def reproduction(paper: Results) -> list[str]:
@@ -102,7 +120,8 @@ def main() -> None:
     (results / f"gpu-{TASK}.png").write_bytes(png(drawn))
     figures = json.loads((results / "speed" / "gpu.json").read_text(encoding="utf-8"))
     suite = json.loads((results / "speed" / "gpu_memory.json").read_text(encoding="utf-8"))
-    (results / "gpu.md").write_text("\n".join([*page(figures, paper), *memory_suite(suite)]), encoding="utf-8")
+    agents = json.loads((results / "speed" / "gpu_memory_agents.json").read_text(encoding="utf-8"))
+    (results / "gpu.md").write_text("\n".join([*page(figures, paper), *memory_suite(suite), *memory_agents(agents)]), encoding="utf-8")
 
 
 if __name__ == "__main__":
