@@ -205,6 +205,7 @@ def _levels(folder: Path, kept: list[str]) -> list[str]:
 def _figure(folder: Path, done: list[str]) -> Any:
     """One panel a task: each seed's curve, the three reference lines told apart by their dashes."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     rows = -(-len(done) // 4)
     figure = Figure(figsize=(13, 2.7 * rows), layout="constrained")
@@ -230,7 +231,9 @@ def _figure(folder: Path, done: list[str]) -> Any:
         axes.tick_params(labelsize=7)
         axes.set_ylim(bottom=0)
         axes.set_xscale("log")
+        axes.set_xlim(0.1, 100)
         axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             legend.setdefault(label, handle)
     figure.legend(list(legend.values()), list(legend), fontsize=8, loc="outside lower center", ncols=len(legend))
