@@ -113,11 +113,70 @@ def teacher(found: dict[str, float]) -> list[str]:
     return [*lines, *(f"| {name.replace('_', ' ')} | {value:.4g} ± {found[f'{name}_se']:.2g} |" for name, value in means.items()), ""]
 
 
+def keep_reinforced(directory: Path) -> None:
+    """Figures and pictures of the second stage, as far as it was run."""
+    from unseen.experiments.reproduce.planning_rl import run
+    from unseen.reports.blocks import Figure, Table
+    from unseen.reports.figures import png
+    from unseen.reports.planning_rl import reinforcement_json, reinforcement_sections
+
+    scale = (directory / "scale.txt").read_text(encoding="utf-8").strip()
+    found = [one for one in run(directory, scale, minutes=1e-9, say=lambda _: None) if any(o.after is not None for o in one.outcomes)]
+    told = []
+    for one, section, figures in zip(found, reinforcement_sections(found), reinforcement_json(found), strict=True):
+        drawn = [block for block in section.blocks if isinstance(block, Figure)]
+        place = (one.grid.name or "ten-nodes").replace("_", "-")
+        names = [f"planning-rl-{place}-{what}.png" for what in ("return", "frequency")]
+        for name, block in zip(names, drawn, strict=True):
+            (RESULTS / name).write_bytes(png(block.figure))
+        tables = [
+            {"columns": list(t.columns), "rows": [[_cell(c) for c in row] for row in t.rows], "caption": t.caption}
+            for t in section.blocks
+            if isinstance(t, Table)
+        ]
+        texts = [block.text for block in section.blocks if hasattr(block, "text")]
+        pictures = [{"file": n, "alt": b.alt, "caption": b.caption} for n, b in zip(names, drawn, strict=True)]
+        told.append(figures | {"title": section.title, "tables": tables, "texts": texts, "pictures": pictures})
+    said = {"scale": scale, "machine": machine(["torch"])[0], "grids": told}
+    (FOLDER / "reinforced.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+
+
+def _cell(value: Any) -> str:
+    """A cell of a report as text."""
+    if value is None:
+        return "–"
+    if isinstance(value, tuple):
+        return f"{value[0]:.3g} [{value[1]:.3g}, {value[2]:.3g}]"
+    return value if isinstance(value, str) else f"{value:.3g}"
+
+
+def reinforced(found: dict[str, Any]) -> list[str]:
+    """The second stage: tables and pictures of every grid."""
+    lines = [
+        "## Does reinforcement teach when to plan?",
+        "",
+        f"`unseen reproduce planning --scale {found['scale']} --out runs/planning`, second stage. {found['machine']}.",
+        "",
+    ]
+    for grid in found["grids"]:
+        lines += [f"### {grid['title']}", "", grid["texts"][0], ""]
+        for picture in grid["pictures"]:
+            lines += [f"![{picture['alt']}]({picture['file']})", "", picture["caption"], ""]
+        for t in grid["tables"]:
+            lines += ["| " + " | ".join(t["columns"]) + " |", "| --- |" + " --- |" * (len(t["columns"]) - 1)]
+            lines += ["| " + " | ".join(row) + " |" for row in t["rows"]]
+            lines += ["", t["caption"], ""]
+        lines += [line for text in grid["texts"][1:] for line in (text, "")]
+    return lines
+
+
 def page() -> str:
     lines = [HEAD]
     if (FOLDER / "results.json").exists():
         found = json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))
         lines += [*sweep(found), *worth(found), *obedience(found)]
+    if (FOLDER / "reinforced.json").exists():
+        lines += reinforced(json.loads((FOLDER / "reinforced.json").read_text(encoding="utf-8")))
     if (FOLDER / "crafter_teacher.json").exists():
         lines += teacher(json.loads((FOLDER / "crafter_teacher.json").read_text(encoding="utf-8")))
     remarks = FOLDER / "remarks.md"
@@ -130,8 +189,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, nargs="?", help="of `unseen reproduce planning`")
     options = parser.parse_args()
-    if options.directory is not None:
+    if options.directory is not None and (options.directory / "student" / "done.txt").exists():
         keep(options.directory)
+    if options.directory is not None:
+        keep_reinforced(options.directory)
     (RESULTS / "planning.md").write_text(page(), encoding="utf-8")
 
 

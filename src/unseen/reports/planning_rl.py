@@ -11,7 +11,7 @@ import polars as pl
 from unseen.experiments.reproduce.planning_rl import PRIMED, Found, Outcome
 from unseen.planning.accounting import estimate, per_episode
 from unseen.planning.equal_tokens import at_equal_tokens
-from unseen.planning.human_plans import best_of
+from unseen.planning.peoples_plans import best_of
 from unseen.reports.blocks import Block, Cell, Figure, Section, Table, Text
 from unseen.reports.curves import Band, Curves, band
 from unseen.reports.figures import learning_curves

@@ -19,7 +19,7 @@ from unseen.environments.text.graph_search import GraphSearch
 from unseen.experiments.reproduce.directory import Clock, claim
 from unseen.experiments.reproduce.planning import SCALES, WORDING, Kind, Say, Scale, Work, graph, scale_named
 from unseen.planning.agent import Agent
-from unseen.planning.human_plans import human_plans
+from unseen.planning.peoples_plans import human_plans
 from unseen.planning.models.local import LocalModel
 from unseen.planning.rl.settings import RL
 from unseen.planning.sft import SFT
