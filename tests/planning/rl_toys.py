@@ -27,8 +27,9 @@ HOW: dict[str, Any] = {"prompts": WORDING, "history": 1, "max_plan_tokens": 4, "
 
 
 class Hints:
-    """Time is cut into blocks of 2 or 8 steps. At the first step of a block the sign of its word is shown, with the length of the
-    block; at the others nothing is. Saying the block's word pays 1. With one observation in view only a plan keeps the word: it goes stale with its block.
+    """Time is cut into blocks of 2 or 8 steps. At the first step of a block the sign of its word is shown, with the length of the block;
+    at the others nothing is. Saying the block's word pays 1. With one observation in view only a plan keeps the word: it goes stale with
+    its block.
 
     A plan at a block's beginning is worth (length − 1) · (1 − 1/4), as a guess is right one time in four; elsewhere it is worth nothing.
     """
