@@ -74,7 +74,7 @@ class Evaluate:
     model: Annotated[Model, tyro.conf.arg(name="")] = Model()
     speech: Annotated[Speech, tyro.conf.arg(name="")] = Speech()
     schedule: str = "dynamic"
-    """never, always, every:K, dynamic, on-event, on-event:NAME, random:P, budget:TOKENS."""
+    """never, always, every:K, age:K, dynamic, on-event, on-event:NAME, random:P, softened:P:SCHEDULE, budget:TOKENS, when-worth-it:FILE."""
     episodes: int = 20
     """How many."""
     seed: int = 0
@@ -111,8 +111,35 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class FromLog:
+    """What planning was worth from recordings alone; with --log."""
+
+    log: tuple[Path, ...] = ()
+    """Recordings under random:P or softened:P:SCHEDULE, files or directories of `unseen plan evaluate`: estimate from them what planning
+    was worth, in each situation, with an interval. graph-search needs them with --signals graph."""
+    policy: str = "age:4"
+    """What goes on afterwards: a schedule that says itself when to plan."""
+    discount: float = 0.95
+    """Of rewards, per step."""
+    horizon: int | None = None
+    """Steps of an episode that count; default: all."""
+    price: float = 0.0
+    """Of a plan token, in units of reward."""
+    markov: str | None = None
+    """FILE.py[:NAME]: a function from a moment to the Markov state, named numbers; default: that of the environment."""
+    situations: Path | None = None
+    """A JSON file of [{"name": ..., "within": {"age": [2, null]}}, ...]; default: those of the environment."""
+    rule: Literal["estimate", "lower"] = "estimate"
+    """When the schedule that follows plans: where the estimate is above 0, or where the lower end of its interval is."""
+    truth: int = 0
+    """States of the log that are also played on, with a plan and without; the model and the environment must be those of the log."""
+    continuations: int = 64
+    """Of each of them, and of each arm."""
+
+
+@dataclass(frozen=True)
 class Worth:
-    """What was a new plan worth? The same states played on with the old plan and with a new one."""
+    """What was a new plan worth? The same states played on with the old plan and with a new one; or, with --log, from recordings."""
 
     world: Annotated[World, tyro.conf.arg(name="")]
     model: Annotated[Model, tyro.conf.arg(name="")] = Model()
@@ -127,8 +154,10 @@ class Worth:
     """Continuations of each state with the old plan, and as many with a new one."""
     seed: int = 0
     """Of the first episode."""
+    from_log: Annotated[FromLog, tyro.conf.arg(name="")] = FromLog()
     out: Path | None = None
-    """Directory for states.parquet and report.html; default: runs/plan/ENVIRONMENT-MODEL-worth."""
+    """Directory for states.parquet and report.html (with --log: worth.json, when-worth-it.json and report.html); default:
+    runs/plan/ENVIRONMENT-MODEL-worth."""
 
 
 @dataclass(frozen=True)
@@ -179,10 +208,37 @@ class Teach:
     """Share of episodes shown without plans, so that the student can act without one."""
     prompts: str = "compact"
     """Wordings."""
+    told_prices: tuple[float, ...] = ()
+    """Prices of a plan's token, one of them in each prompt: for a student that `unseen plan rl` is given several prices for."""
     history: int = 2
     """Observations that are shown."""
     out: Path | None = None
     """Directory; an interrupted run in it goes on. Default: RECORDINGS/sft."""
+
+
+@dataclass(frozen=True)
+class Reinforce:
+    """Reinforcement learning of when to plan, from a model that was taught (`unseen plan sft`) or from any other with local weights."""
+
+    world: Annotated[World, tyro.conf.arg(name="")]
+    model: Annotated[Path, tyro.conf.arg(name="model")]
+    """Weights to start from; the divergence is from them."""
+    rl: Annotated[RL, tyro.conf.arg(name="")] = field(default_factory=RL)
+    speech: Annotated[Speech, tyro.conf.arg(name="")] = Speech()
+    critic_signals: tuple[str, ...] = ()
+    """What the critic is told and the agent is not, by name: see the environment's signals."""
+    critic_network: Literal["shared", "pass", "model"] | None = None
+    """The critic reads in the agent's own pass, in a second pass of its weights, or with its own network; default: shared, or model."""
+    url: str | None = None
+    """Of a vLLM server that writes in rollouts, as in http://127.0.0.1:8000/v1; default: the model itself writes."""
+    served: str = "policy"
+    """The model's name there."""
+    key_variable: str | None = None
+    """The environment variable that holds the server's key. Default: no key is sent."""
+    weights: Path | None = None
+    """The directory of new weights, which the server reads too; default: OUT/served."""
+    out: Path | None = None
+    """Directory; an interrupted run in it goes on. Default: MODEL-rl beside the model."""
 
 
 @dataclass(frozen=True)
@@ -210,37 +266,10 @@ class Obey:
     model: Annotated[Model, tyro.conf.arg(name="")] = Model()
     speech: Annotated[Speech, tyro.conf.arg(name="")] = Speech()
     schedule: str = "every:4"
-    told_prices: tuple[float, ...] = ()
-    """Prices of a plan's token, one of them in each prompt: for a student that `unseen plan rl` is given several prices for."""
     """Of the agent itself; there must be plans to replace."""
     episodes: int = 100
     """From which states are taken, one of each."""
     seed: int = 0
-@dataclass(frozen=True)
-class Reinforce:
-    """Reinforcement learning of when to plan, from a model that was taught (`unseen plan sft`) or from any other with local weights."""
-
-    world: Annotated[World, tyro.conf.arg(name="")]
-    model: Annotated[Path, tyro.conf.arg(name="model")]
-    """Weights to start from; the divergence is from them."""
-    rl: Annotated[RL, tyro.conf.arg(name="")] = field(default_factory=RL)
-    speech: Annotated[Speech, tyro.conf.arg(name="")] = Speech()
-    critic_signals: tuple[str, ...] = ()
-    """What the critic is told and the agent is not, by name: see the environment's signals."""
-    critic_network: Literal["shared", "pass", "model"] | None = None
-    """The critic reads in the agent's own pass, in a second pass of its weights, or with its own network; default: shared, or model."""
-    url: str | None = None
-    """Of a vLLM server that writes in rollouts, as in http://127.0.0.1:8000/v1; default: the model itself writes."""
-    served: str = "policy"
-    """The model's name there."""
-    key_variable: str | None = None
-    """The environment variable that holds the server's key. Default: no key is sent."""
-    weights: Path | None = None
-    """The directory of new weights, which the server reads too; default: OUT/served."""
-    out: Path | None = None
-    """Directory; an interrupted run in it goes on. Default: MODEL-rl beside the model."""
-
-
     """Of the first."""
     steps: int = 3
     """For which a plan is held."""

@@ -68,7 +68,7 @@ class RL:
     steps: int = 32
     epochs: int = 2
     minibatch: int = 256
-    accumulate: int = 4
+    accumulate: int = 8
     learning_rate: float = 2e-4
     critic_learning_rate: float = 1e-3
     discount: float = 0.99

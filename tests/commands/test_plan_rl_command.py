@@ -1,0 +1,74 @@
+"""`unseen plan rl` from recordings to an evaluation of what was trained."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from unseen.cli import main
+from unseen.data import Episodes
+
+GRAPH = ["graph-search", "--environment-options", "nodes=6", "min_backtracks=0", "max_steps=8", "form=compact"]
+SHORT = ["--updates", "3", "--live", "4", "--steps", "6", "--minibatch", "12", "--reward-scale", "0.01", "--save-every", "2"]
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(["plan", *words])
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("taught")
+    assert run("collect", *GRAPH, "--episodes", "60", "--out", str(folder / "recordings")) == 0
+    words = ["--updates", "20", "--hidden", "16", "--layers", "1", "--heads", "2", "--told-prices", "0", "0.5"]
+    assert run("sft", str(folder / "recordings"), *words, "--out", str(folder / "student")) == 0
+    return folder / "student"
+
+
+def test_a_student_is_trained_told_its_price_and_evaluated(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "trained"
+    words = ["rl", *GRAPH, "--model", str(student), *SHORT, "--plan-price", "0", "0.5", "--critic-signals", "experts", "--out", str(out)]
+    assert run(*words) == 0
+    said = capsys.readouterr().out
+    assert "planning_frequency" in said
+    assert f"model: {out}" in said.replace("\n", "")
+    assert pl.read_parquet(out / "curves.parquet")["env_steps"].to_list() == [24, 48, 72]
+    assert json.loads((out / "agent.json").read_text()) == json.loads((student / "agent.json").read_text())
+    assert run(*words) == 0  # it is finished
+    playing = ["evaluate", *GRAPH, "--model", str(out), "--told-price", "0.5", "--episodes", "3", "--out", str(tmp_path / "played")]
+    assert run(*playing) == 0
+    prompts = Episodes.read(tmp_path / "played" / "episodes.parquet").tokens["prompt"]
+    assert len(prompts) > 0
+    assert run(*words[:-2], "--clip", "0.1", "--out", str(out)) == 2
+    assert "clip = 0.2, not 0.1" in capsys.readouterr().err
+
+
+def test_the_twin_without_plans(student: Path, tmp_path: Path):
+    out = tmp_path / "never"
+    assert run("rl", *GRAPH, "--model", str(student), *SHORT, "--plans", "never", "--out", str(out)) == 0
+    assert pl.read_parquet(out / "curves.parquet")["plan_tokens"].max() == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--plan-price", "0", "0.123"], "does not know 'plan price 0.123'"),
+        (["--top-p", "0.9"], "--top-p"),
+        (["--live", "0"], "live = 0"),
+        (["--critic-signals", "exports"], "did you mean 'experts'"),
+        (["--plan-price", "-1"], "plan_price"),
+    ],
+)
+def test_mistakes_are_one_line(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str):
+    assert run("rl", *GRAPH, "--model", str(student), *words, "--out", str(tmp_path / "x")) == 2
+    found = capsys.readouterr().err.strip()
+    assert said in found
+    assert "\n" not in found
+
+
+def test_a_model_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("rl", *GRAPH, "--model", str(tmp_path / "nothing")) == 2
+    assert "no weights are there" in capsys.readouterr().err
