@@ -20,6 +20,8 @@ from unseen.planning.moments import Moment
 
 Edges = Mapping[int, set[int]]
 
+NEAR = 0.7  # what one step more leaves of nearness: the value of a state falls like this, or nearly so
+
 AIM = re.compile(r"(?:target|explore|behind node) (\d+)")
 ROUTE = re.compile(r"(?:via|walk to) ((?:\d+(?:, then |, | )?)+)")
 NUMBER = re.compile(r"\d+")
@@ -29,11 +31,13 @@ def graph_search_state(moment: Moment) -> Mapping[str, float]:
     """Numbers for the nuisances, on the tree of the signal "graph".
 
     Returns:
-        Of plan and clock: held, age, locked, left. Of the place: the `distance` to the target, `astray`, the logarithm of a random
-        walker's expected steps to it, and `behind`, that of the nodes on this side of the right way. Of what is seen: whether the target is
-        `in_sight`, how many neighbours the window does not show as visited (`fresh`), the chance that one of them drawn at random is right
-        (`luck`), and the chance that a farthest one in sight is (`promise`). Of the held plan: whether it says a way that begins here
-        (`usable`), how long it is (`length`), whether it begins `right`, and by how much it brings the target nearer (`gain`).
+        Of plan and clock: held, age, locked, left. Of the place: the `distance` to the target, its `nearness`, `astray`, the logarithm of
+        a random walker's expected steps to it, and `behind`, the number of nodes on this side of the next step. Of what is seen: whether
+        the target is `in_sight`, how many neighbours the window does not show as visited (`fresh`), the chance that one of them drawn at
+        random is right (`luck`), and the chance that a farthest one in sight is (`promise`). Of the held plan: whether it says a way from
+        here (`usable`), how long that is (`length`), whether it begins `right`, by how much it brings the target nearer (`gain`), whether
+        it `arrives` there; whether it has `ended` here; and where it says no way from here, the chance that it does so again after a
+        step at random (`resumes`), and that it then `misleads`.
 
     Raises:
         UserError: a log without the signal "graph".
@@ -48,7 +52,7 @@ def graph_search_state(moment: Moment) -> Mapping[str, float]:
         **plan_and_clock(moment),
         **_place(tree, to_target),
         **_sight(tree, edges_of(moment.now.text), to_target, visited),
-        **_plan(tree, to_target, moment.slot.plan),
+        **_plan(tree, to_target, visited, moment.slot.plan),
     }
 
 
@@ -60,7 +64,8 @@ def _place(tree: Edges, to_target: tuple[int, ...]) -> dict[str, float]:
         side = len(_without(tree, to_target[k], to_target[k + 1]))
         steps += 2 * side - 1
         behind = side if k == 0 else behind
-    return {"distance": len(to_target) - 1.0, "astray": math.log1p(steps), "behind": float(behind)}
+    distance = len(to_target) - 1.0
+    return {"distance": distance, "nearness": NEAR**distance, "astray": math.log1p(steps), "behind": float(behind)}
 
 
 def _sight(tree: Edges, seen: Edges, to_target: tuple[int, ...], visited: set[int]) -> dict[str, float]:
@@ -76,29 +81,48 @@ def _sight(tree: Edges, seen: Edges, to_target: tuple[int, ...], visited: set[in
     return {"in_sight": float(in_sight), "fresh": float(len(fresh)), "luck": luck, "promise": 1.0 if in_sight else promise}
 
 
-def _plan(tree: Edges, to_target: tuple[int, ...], plan: str | None) -> dict[str, float]:
-    """What the held plan would do, were it followed from here."""
-    here = to_target[0]
-    route = _rest(plan, here, tree)
-    nodes = (here, *route)
-    if not route or any(b not in tree.get(a, ()) for a, b in pairwise(nodes)):
-        return {"usable": 0.0, "length": 0.0, "right": 0.0, "gain": 0.0}
-    end = len(ways(tree, route[-1])[to_target[-1]]) - 1
-    right = len(to_target) > 1 and route[0] == to_target[1]
-    return {"usable": 1.0, "length": float(len(route)), "right": float(right), "gain": len(to_target) - 1.0 - end}
+def _plan(tree: Edges, to_target: tuple[int, ...], visited: set[int], plan: str | None) -> dict[str, float]:
+    """What the held plan would do, were it followed from here; and, where it says nothing here, after a step at random."""
+    here, target = to_target[0], to_target[-1]
+    nodes, route = _route(plan, here, tree), _usable(plan, here, tree)
+    moves = [node for node in tree[here] if node not in visited] or list(tree[here])
+    onward = [(near, _usable(plan, near, tree)) for near in moves] if plan is not None and not route else []
+    speaking = [(near, then) for near, then in onward if then]
+    misled = sum(then[0] != _toward(tree, near, target) for near, then in speaking)
+    end = route[-1] if route else here
+    return {
+        "usable": float(bool(route)),
+        "length": float(len(route)),
+        "right": float(bool(route) and route[0] == _toward(tree, here, target)),
+        "gain": len(to_target) - float(len(ways(tree, end)[target])),
+        "arrives": float(target in route),
+        "ended": float(bool(nodes) and nodes[-1] == here),
+        "resumes": len(speaking) / max(len(moves), 1),
+        "misleads": misled / max(len(moves), 1),
+    }
 
 
-def _rest(plan: str | None, here: int, tree: Edges) -> list[int]:
-    """What is left of a plan's route; where it names a node and no route, the way there."""
+def _toward(tree: Edges, node: int, target: int) -> int:
+    """The next node on the way; the target itself where one is there."""
+    way = ways(tree, node)[target]
+    return way[min(1, len(way) - 1)]
+
+
+def _usable(plan: str | None, here: int, tree: Edges) -> list[int]:
+    """What is left of a plan's route, where it can be walked from here."""
+    nodes = _route(plan, here, tree)
+    rest = nodes[nodes.index(here) + 1 :] if here in nodes else nodes
+    return rest if all(b in tree.get(a, ()) for a, b in pairwise((here, *rest))) else []
+
+
+def _route(plan: str | None, here: int, tree: Edges) -> list[int]:
+    """The nodes of a plan's route; where it names a node and no route, the way there."""
     if plan is None:
         return []
     route, aim = ROUTE.search(plan), AIM.search(plan)
     if route is not None:
-        nodes = [int(word) for word in NUMBER.findall(route[1])]
-        return nodes[nodes.index(here) + 1 :] if here in nodes else nodes
-    if aim is None or int(aim[1]) not in tree:
-        return []
-    return list(ways(tree, here)[int(aim[1])][1:])
+        return [int(word) for word in NUMBER.findall(route[1])]
+    return list(ways(tree, here)[int(aim[1])][1:]) if aim is not None and int(aim[1]) in tree else []
 
 
 def _without(tree: Edges, node: int, gone: int) -> set[int]:

@@ -2,10 +2,14 @@
 
 The learner's first stage is fitted on the Markov state; situations enter in the second stage only, as regions to average over. On
 situations alone the estimate can have the wrong sign: what a plan pays later would be credited to whatever is done later.
+
+A state written down as numbers is hardly ever all of it. So histories are weighed by the known probabilities for a few steps behind the
+decision, where what the state forgets matters most, and by the state from there on (see `unseen.planning.histories`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,16 +18,20 @@ import polars as pl
 from sklearn.base import clone
 
 from unseen.data.episodes import Episodes
+from unseen.errors import UserError
 from unseen.outcomes import DRQLearner, Estimate, Verdict
 from unseen.outcomes.functionals import Regions
+from unseen.outcomes.verdict import coloured, measured
 from unseen.planning.as_treatment import ACT, FORCED, PLAN, SITUATION, Treatment, treatment
 from unseen.planning.estimand import Estimand
+from unseen.planning.histories import by_history
 from unseen.planning.markov import Markov
 from unseen.planning.regions import ELSEWHERE, Region, regions_of
-from unseen.planning.trajectory_check import by_trajectory
 
+HISTORY = 8  # steps behind a decision for which histories are weighed themselves
 APART = 0.01  # p-value, all situations together, below which importance sampling contradicts the state
 TOO_WIDE = 5.0  # times the learner's standard error: where importance sampling has one as large, its agreement says little
+OF_THE_VISITS = ("moment", "negative", "growth")  # diagnostics of where the state says that the policy goes
 DISOBEYED = 0.05  # share of decisions that the model did not carry out, from which on it is said
 PLAN_HERE, DO_NOT, UNDECIDED = "plan here", "do not plan here", "undecided"
 
@@ -32,8 +40,9 @@ class LoggedWorth(NamedTuple):
     """What was estimated.
 
     Attributes:
-        estimates: of each situation, by the DRQ-learner.
+        estimates: of each situation, by the DRQ-learner, histories weighed for the first steps.
         checks: of each, by importance sampling on whole histories with the known probabilities.
+        by_state: of each, by the DRQ-learner alone, everything behind the decision told by the state.
         facts: a row per situation: situation, decisions, planned (how many of them), plan_price (what a plan written there cost, on
             average).
         verdict: whether to trust it, and why not.
@@ -44,6 +53,7 @@ class LoggedWorth(NamedTuple):
 
     estimates: Estimate
     checks: Estimate
+    by_state: Estimate
     facts: pl.DataFrame
     verdict: Verdict
     estimand: Estimand
@@ -88,6 +98,7 @@ def worth_from_logs(
     markov: Markov | None = None,
     regions: Sequence[Region] | None = None,
     learner: DRQLearner | None = None,
+    history: int = HISTORY,
 ) -> LoggedWorth:
     """Estimate E[Q(s, plan) − Q(s, act) | situation] from a log of imposed decisions, with intervals.
 
@@ -98,21 +109,26 @@ def worth_from_logs(
         regions: situations, the first that fits; None: those of the environment of the log. What lies in none is "elsewhere".
         learner: with settings of one's own; its discount is that of the estimand. None: linear on splines of the state, or counted where
             the state is made of words.
+        history: steps behind a decision for which histories are weighed by the known probabilities; more of them need the state less and
+            widen the interval. 0: the DRQ-learner's own estimate, which also stands where states are counted.
 
     Raises:
-        UserError: a log that breaks the protocol, or one in which something was never decided in a situation.
+        UserError: a history below 0, a log that breaks the protocol, or one in which something was never decided in a situation.
 
     Source: ours. The learner: Javurek et al. 2026; the contrast and its interval: specification of outcomes, 11.1.
     """
+    if history < 0:
+        raise UserError(f"history = {history} steps are weighed behind a decision; give 0 or more")
     given = treatment(episodes, estimand, markov=markov, regions=regions)
     regions = tuple(regions_of(str(episodes.info["environment"][0])) if regions is None else regions)
     fitted = _learner(learner, given).fit(given.data, given.policy)
     names = _present(given, regions)
-    estimates = fitted.contrast({name: _inside(name) for name in names}, PLAN, ACT)
-    checks = by_trajectory(fitted, _as_regions(given, names))
+    by_state, asked = fitted.contrast({name: _inside(name) for name in names}, PLAN, ACT), _as_regions(given, names)
+    estimates = by_state if given.data.schema.discrete or not history else by_history(fitted, asked, history)
+    checks = by_history(fitted, asked, None)
     facts = _facts(episodes, given, names)
-    verdict = _verdict(fitted, estimates, checks, episodes)
-    return LoggedWorth(estimates, checks, facts, verdict, given.estimand, regions, fitted)
+    verdict = _verdict(fitted, estimates, checks, by_state, episodes)
+    return LoggedWorth(estimates, checks, by_state, facts, verdict, given.estimand, regions, fitted)
 
 
 def _learner(asked: DRQLearner | None, given: Treatment) -> DRQLearner:
@@ -171,16 +187,17 @@ def _facts(episodes: Episodes, given: Treatment, names: Sequence[str]) -> pl.Dat
     return pl.DataFrame(rows)
 
 
-def _verdict(learner: DRQLearner, estimates: Estimate, checks: Estimate, episodes: Episodes) -> Verdict:
+def _verdict(learner: DRQLearner, estimates: Estimate, checks: Estimate, by_state: Estimate, episodes: Episodes) -> Verdict:
     """The learner's own, and what importance sampling and the model's obedience say to it."""
     own = learner.diagnostics.verdict
+    if estimates is not by_state:  # what the learner finds wrong with its visits then shows in the gap below, if it matters
+        values = measured(vars(learner.diagnostics)) | dict.fromkeys(OF_THE_VISITS, math.nan)
+        own = coloured(values, len(learner.folds_))
     red, amber = (list(own.reasons), []) if own.colour == "red" else ([], list(own.reasons))
-    gap = checks - estimates
-    for name, apart, error, p in zip(gap.names, gap.value, gap.deviations, gap.adjusted_p(), strict=True):
-        if p < APART:
-            red.insert(
-                0, f"state not Markov: importance sampling says {apart:+.3g} more in {name!r} ({abs(apart) / error:.1f} standard errors)"
-            )
+    red = [f"state not Markov: importance sampling says {gap}" for gap in _gaps(checks, estimates)] + red
+    if estimates is not by_state:
+        amber += [reason for reason in learner.diagnostics.verdict.reasons if reason not in own.reasons]
+        amber += [f"the state does not tell all: by it alone the worth would be {gap}" for gap in _gaps(by_state, estimates)]
     wide = checks.deviations > TOO_WIDE * estimates.deviations
     if wide.any():
         amber.append(
@@ -190,5 +207,14 @@ def _verdict(learner: DRQLearner, estimates: Estimate, checks: Estimate, episode
     disobeyed = float(episodes.accounts["disobeyed"].mean())
     if disobeyed > DISOBEYED:
         amber.append(f"the model did not do as it was told in {disobeyed:.1%} of steps; what is estimated is the worth of telling it to")
-    amber += estimates.cautions
+    amber += by_state.cautions
     return Verdict("red" if red else "amber" if amber else "green", (*red, *amber))
+
+
+def _gaps(one: Estimate, other: Estimate) -> list[str]:
+    """The situations in which two estimates differ by more than chance, all of them together."""
+    gap = one - other
+    if not gap.deviations.any():  # they are the same numbers
+        return []
+    each = zip(gap.names, gap.value, gap.deviations, gap.adjusted_p(), strict=True)
+    return [f"{apart:+.3g} more in {name!r} ({abs(apart) / error:.1f} standard errors)" for name, apart, error, p in each if p < APART]

@@ -119,6 +119,10 @@ def _same(path: Path, asked: Mapping[str, Any], what: str) -> None:
 
 
 def worth(command: Worth) -> int:
+    if command.from_log.log:
+        from unseen.commands.planning.logged import worth_from_log
+
+        return worth_from_log(command, _world(command.world), _directory(command.out or _folder(command.world, command.model, "worth")))
     from unseen.planning.paired_runs import worth
     from unseen.reports.page import Page, write
     from unseen.reports.planning import worth_section

@@ -9,11 +9,12 @@ from typing import Any
 from unseen.commands.planning.settings import Model, Speech
 from unseen.errors import UserError, unknown
 from unseen.planning.agent import Agent
+from unseen.planning.features import features_of
 from unseen.planning.models.contract import LanguageModel
 from unseen.planning.models.prices import Price
-from unseen.runs.files import write_atomic
 from unseen.planning.prompts import Prompts
 from unseen.planning.rl.prices import priced
+from unseen.runs.files import write_atomic
 
 TAUGHT = "agent.json"  # beside weights that were trained here: how the agent was spoken to
 
@@ -96,7 +97,8 @@ def agent_of(asked: Model, speech: Speech, schedule: str, environment: str) -> A
     how = usual | said
     if speech.told_price is not None:
         how["prompts"] = priced(Prompts.named(how["prompts"]), speech.told_price)
-    return Agent(model_of(asked), schedule, temperature=speech.temperature, top_p=speech.top_p, **how)
+    features = features_of(environment)
+    return Agent(model_of(asked), schedule, temperature=speech.temperature, top_p=speech.top_p, features=features, **how)
 
 
 def taught(folder: Path) -> dict[str, Any]:
