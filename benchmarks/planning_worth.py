@@ -39,13 +39,14 @@ from unseen.planning.logged_worth import worth_from_logs
 from unseen.planning.measured_truth import Truth, truth
 from unseen.planning.models.reader import reader
 from unseen.planning.play import evaluate
-from unseen.planning.when_worth_it import WhenWorthIt
+from unseen.planning.regions import GRAPH_SEARCH
+from unseen.planning.when_worth_it import RULES, WhenWorthIt
 
 RESULT = Path(__file__).resolve().parents[1] / "docs" / "results" / "planning" / "worth.json"
 ESTIMAND = Estimand("age:4", discount=0.95, price=0.3)
 LOGGING = "softened:0.25:age:4"
-FIXED = ("never", "every:8", "every:6", "every:4", "every:3", "every:2", "always", "age:3", "age:2", "dynamic",
-         *(f"budget:{tokens}" for tokens in (15, 30, 45, 60, 90)))  # fmt: skip
+FIXED = ("never", "every:8", "every:6", "every:4", "every:3", "every:2", "always", *(f"budget:{n}" for n in (15, 30, 45, 60, 90)))
+ADAPTIVE = ("age:4", "age:3", "age:2", "dynamic")  # no fixed schedules; told beside them
 LOGS, FRESH, TRUTHS = 1_000_000, 50_000_000, 90_000_000  # where seeds of each kind begin
 
 
@@ -85,11 +86,6 @@ def estimated(folder: Path, k: int, episodes: int) -> None:
             name: [value, error] for name, value, error in zip(found.by_state.names, found.by_state.value, found.by_state.deviations)
         }
         seconds = {"play": played - began, "estimate": time.perf_counter() - played}
-        for rule in ("estimate", "lower"):
-            try:
-                WhenWorthIt.of(found, rule).write(folder / f"schedule-{rule}-{k}.json")
-            except ValueError:  # a verdict that is red
-                continue
         path.write_text(json.dumps(found.said() | {"by_state": by_state, "seconds": seconds}))
 
     kept(folder / f"estimate-{k}.json", make)
@@ -129,15 +125,18 @@ def _file(word: str) -> str:
     return Path(word).stem if word.startswith("when-worth-it") else word.replace(":", "-")
 
 
-def distinct(folder: Path, rule: str, logs: int) -> dict[int, str]:
-    """Of every log the schedule that follows; equal ones are played once."""
+def distinct(folder: Path, rule: Any, logs: int) -> dict[int, str]:
+    """Of every log the schedule that follows, none from a red one; equal ones are played once."""
     seen: dict[Any, str] = {}
     words = {}
     for k in range(logs):
+        found = json.loads((folder / f"estimate-{k}.json").read_text())
+        if found["verdict"]["colour"] == "red":
+            continue
+        learnt = WhenWorthIt.from_rows(found["situations"], GRAPH_SEARCH, found["estimand"], rule)
         path = folder / f"schedule-{rule}-{k}.json"
-        if path.exists():
-            plans = tuple((case.region.name, case.plan) for case in WhenWorthIt.read(path).cases)
-            words[k] = seen.setdefault(plans, f"when-worth-it:{path}")
+        learnt.write(path)
+        words[k] = seen.setdefault(tuple((case.region.name, case.plan) for case in learnt.cases), f"when-worth-it:{path}")
     return words
 
 
@@ -191,24 +190,33 @@ def coverage(folder: Path, logs: int, parts: int) -> dict[str, Any]:
 
 def compared(folder: Path, logs: int) -> dict[str, Any]:
     """The schedules that follow, against mixtures of fixed ones at equal tokens."""
-    fixed = {word: Episodes.read(folder / f"played-{_file(word)}.parquet") for word in FIXED}
-    result: dict[str, Any] = {"fixed": {word: _reached(episodes) for word, episodes in fixed.items()}}
-    for rule in ("estimate", "lower"):
+    every = {word: Episodes.read(folder / f"played-{_file(word)}.parquet") for word in (*FIXED, *ADAPTIVE)}
+    fixed = {word: every[word] for word in FIXED}
+    result: dict[str, Any] = {"others": {word: _reached(episodes) for word, episodes in every.items()}}
+    for rule in RULES:
         words = distinct(folder, rule, logs)
         counts = {word: list(words.values()).count(word) for word in dict.fromkeys(words.values())}
         rows = []
         for word, count in counts.items():
             episodes = Episodes.read(folder / f"played-{_file(word)}.parquet")
-            plans = [case.region.name for case in WhenWorthIt.read(word.partition(":")[2]).cases if case.plan]
+            cases = WhenWorthIt.read(word.partition(":")[2]).cases
+            plans = {case.region.name: {True: "plan", False: "act", None: "as the policy"}[case.plan] for case in cases}
             gaps = {
-                name: at_equal_tokens(_discounted(episodes, by), {w: _discounted(e, by) for w, e in fixed.items()}, "return").gap._asdict()
-                for name, by in (("discounted_return", ESTIMAND.discount), ("return", 1.0))
+                name: at_equal_tokens(_discounted(episodes, by), {w: _discounted(e, by) for w, e in rivals.items()}, "return").gap._asdict()
+                for name, by, rivals in (
+                    ("discounted_return", ESTIMAND.discount, fixed),
+                    ("return", 1.0, fixed),
+                    ("discounted_return_with_adaptive", ESTIMAND.discount, every),
+                )
             }
-            rows.append({"logs": count, "plans_when": plans, **_reached(episodes), "above_fixed_at_equal_tokens": gaps})
+            rows.append({"logs": count, "decides": plans, **_reached(episodes), "above_fixed_at_equal_tokens": gaps})
         total = sum(counts.values())
+        if not total:  # all verdicts were red
+            result[rule] = {"logs_with_a_schedule": 0, "schedules": []}
+            continue
         mean = {
             name: sum(row["logs"] * row["above_fixed_at_equal_tokens"][name]["mean"] for row in rows) / total
-            for name in ("discounted_return", "return")
+            for name in ("discounted_return", "return", "discounted_return_with_adaptive")
         }
         result[rule] = {"logs_with_a_schedule": total, "mean_above_fixed": mean, "schedules": rows}
     return result
@@ -250,10 +258,10 @@ def main() -> None:
         first: list[Any] = [pool.submit(estimated, folder, k, episodes) for k in range(logs)]
         first += [pool.submit(measured, folder, k, max(episodes, states // 4), states) for k in range(parts)]
         first += [pool.submit(by_protocol, folder, episodes, *protocol)]
-        first += [pool.submit(played, folder, word, fresh) for word in FIXED]
+        first += [pool.submit(played, folder, word, fresh) for word in (*FIXED, *ADAPTIVE)]
         for done in first:
             done.result()
-        words = sorted({word for rule in ("estimate", "lower") for word in distinct(folder, rule, logs).values()})
+        words = sorted({word for rule in RULES for word in distinct(folder, rule, logs).values()})
         for done in [pool.submit(played, folder, word, fresh) for word in words]:
             done.result()
     states_64 = pl.read_parquet(folder / "protocol.parquet")
@@ -290,14 +298,13 @@ def told(result: dict[str, Any]) -> None:
         for row in result["situations"]
     ]  # fmt: skip
     show(f"coverage {result['coverage']:.3f} ({result['coverage_with_truth_error']:.3f}); verdicts {result['verdicts']}", columns, rows)
-    for rule in ("estimate", "lower"):
-        part = result["schedules"][rule]
-        rows = [
-            [str(row["logs"]), "; ".join(row["plans_when"]), f"{row['discounted_return']:.2f}", f"{row['output_tokens']:.1f}",
-             "{mean:+.2f} ({low:+.2f} to {high:+.2f})".format(**row["above_fixed_at_equal_tokens"]["discounted_return"])]
-            for row in part["schedules"]
-        ]  # fmt: skip
-        show(f"rule {rule}", ("logs", "plans when", "return", "tokens", "above fixed at equal tokens"), rows)
+    for rule in RULES:
+        rows = []
+        for row in result["schedules"][rule]["schedules"]:
+            decides = "; ".join(f"{name}: {what}" for name, what in row["decides"].items() if what != "act")
+            gap = "{mean:+.2f} ({low:+.2f} to {high:+.2f})".format(**row["above_fixed_at_equal_tokens"]["discounted_return"])
+            rows.append([str(row["logs"]), decides, f"{row['discounted_return']:.2f}", f"{row['output_tokens']:.1f}", gap])
+        show(f"rule {rule}", ("logs", "decides (acts elsewhere)", "return", "tokens", "above fixed at equal tokens"), rows)
 
 
 if __name__ == "__main__":

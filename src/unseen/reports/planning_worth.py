@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import polars as pl
 
@@ -53,7 +56,7 @@ def logged_worth_section(found: LoggedWorth, truth: Truth | None = None) -> Sect
     return Section("What planning was worth, from the log", blocks)
 
 
-def _measured(row: dict[str, float | None]) -> Cell:
+def _measured(row: Mapping[str, Any]) -> Cell:
     mean, error = row["truth"], row["truth_error"]
     if mean is None or error is None:
         return None

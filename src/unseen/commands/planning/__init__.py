@@ -30,7 +30,7 @@ def evaluate(command: Evaluate) -> int:
 
     agent = agent_of(command.model, command.speech, command.schedule, command.world.environment)
     world, price = _world(command.world), price_of(command.model)
-    usual = _folder(command.world, command.model, command.schedule.replace(":", "-"))
+    usual = _folder(command.world, command.model, _stem(command.schedule))
     folder = _free(command.out, usual, EPISODES)
     said = {"episodes": command.episodes, "seed": command.seed, "live": command.live, "signals": command.signals}
     with _noted(), _counting(command.episodes, command.schedule) as ended:
@@ -56,7 +56,7 @@ def sweep(command: Sweep) -> int:
     _claim(_directory(folder), command)
     played: dict[str, Episodes] = {}
     for word in words:
-        path = folder / f"{word.replace(':', '-').replace(',', '+').replace(' ', '_')}.parquet"
+        path = folder / f"{_stem(word)}.parquet"
         if not path.exists():
             with _noted(), _counting(command.episodes, word) as ended:
                 found = evaluate(replace(agent, schedule=word), world, command.episodes, command.seed, live=command.live, watch=ended)
@@ -71,6 +71,11 @@ def sweep(command: Sweep) -> int:
         played[word] = Episodes.read(path)
     _report(f"How often should it plan? {command.world.environment}", played, folder, _about(command), command.value, command.cost, price)
     return 0
+
+
+def _stem(word: str) -> str:
+    """A schedule's word as a part of a file's name."""
+    return word.replace(":", "-").replace(",", "+").replace(" ", "_").replace("/", "-").replace("\\", "-")
 
 
 def _failures(played: Episodes) -> int:

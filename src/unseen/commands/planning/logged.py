@@ -7,11 +7,14 @@ import runpy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from unseen.commands.planning.agents import agent_of
 from unseen.commands.planning.settings import Worth
 from unseen.data.episodes import Episodes
 from unseen.environments.text.contract import TextEnvironment
 from unseen.errors import UserError, unknown
+from unseen.reports.text import number
 from unseen.runs.files import write_atomic
 
 if TYPE_CHECKING:
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from unseen.planning.regions import Region
 
 EPISODES, RESULT, SCHEDULE = "episodes.parquet", "worth.json", "when-worth-it.json"
-SHOWN = ("situation", "decisions", "worth", "low", "high", "plan_price", "check_low", "check_high", "advice")
 
 
 def worth_from_log(command: Worth, world: TextEnvironment, folder: Path) -> int:
@@ -44,8 +46,7 @@ def worth_from_log(command: Worth, world: TextEnvironment, folder: Path) -> int:
     found = worth_from_logs(episodes, estimand, markov=markov, regions=regions)
     measured = _measured(command, world, episodes, estimand, found.regions)
     table = with_truth(found, measured)
-    more = ("truth", "truth_error") if measured is not None else ()
-    Console().print(as_table(table.select(*SHOWN[:5], *more, *SHOWN[5:])))
+    Console().print(as_table(_short(table)))
     print(f"verdict: {found.verdict}")
     write_atomic(folder / RESULT, (json.dumps(found.said() | {"situations": table.to_dicts()}, indent=1) + "\n").encode())
     if found.verdict.colour == "red":
@@ -56,6 +57,22 @@ def worth_from_log(command: Worth, world: TextEnvironment, folder: Path) -> int:
     title = f"What planning was worth: {command.world.environment}"
     print(f"report: {write(Page(title, [logged_worth_section(found, measured)]), folder / 'report.html')}")
     return 0
+
+
+def _short(table: pl.DataFrame) -> pl.DataFrame:
+    """What a person acts on, in as many columns as a terminal has room for."""
+    rows = []
+    for row in table.to_dicts():
+        short = {"situation": row["situation"], "n": row["decisions"], "worth": _interval(row["worth"], row["low"], row["high"])}
+        if "truth" in row:
+            short["truth"] = "–" if row["truth"] is None else f"{number(row['truth'])} ± {number(row['truth_error'])}"
+        short |= {"price": number(row["plan_price"]), "check": _interval(row["check"], row["check_low"], row["check_high"])}
+        rows.append(short | {"advice": row["advice"]})
+    return pl.DataFrame(rows)
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{number(value)} ({number(low)} to {number(high)})"
 
 
 def _recorded(path: Path) -> Episodes:

@@ -129,8 +129,9 @@ class FromLog:
     """FILE.py[:NAME]: a function from a moment to the Markov state, named numbers; default: that of the environment."""
     situations: Path | None = None
     """A JSON file of [{"name": ..., "within": {"age": [2, null]}}, ...]; default: those of the environment."""
-    rule: Literal["estimate", "lower"] = "estimate"
-    """When the schedule that follows plans: where the estimate is above 0, or where the lower end of its interval is."""
+    rule: Literal["interval", "estimate", "lower"] = "interval"
+    """When the schedule that follows plans: where all of an interval is above 0, and by the policy where that cannot be told; where the
+    estimate is above 0; or where the lower end of its interval is."""
     truth: int = 0
     """States of the log that are also played on, with a plan and without; the model and the environment must be those of the log."""
     continuations: int = 64
