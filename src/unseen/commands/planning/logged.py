@@ -29,7 +29,6 @@ def worth_from_log(command: Worth, world: TextEnvironment, folder: Path) -> int:
     """Estimate, measure where that was asked for, and write everything down."""
     from rich.console import Console
 
-    from unseen.commands.table import as_table
     from unseen.planning.estimand import Estimand
     from unseen.planning.logged_worth import worth_from_logs
     from unseen.planning.when_worth_it import WhenWorthIt
@@ -46,7 +45,7 @@ def worth_from_log(command: Worth, world: TextEnvironment, folder: Path) -> int:
     found = worth_from_logs(episodes, estimand, markov=markov, regions=regions)
     measured = _measured(command, world, episodes, estimand, found.regions)
     table = with_truth(found, measured)
-    Console().print(as_table(_short(table)))
+    Console().print(_short(table))
     print(f"verdict: {found.verdict}")
     write_atomic(folder / RESULT, (json.dumps(found.said() | {"situations": table.to_dicts()}, indent=1) + "\n").encode())
     if found.verdict.colour == "red":
@@ -59,16 +58,22 @@ def worth_from_log(command: Worth, world: TextEnvironment, folder: Path) -> int:
     return 0
 
 
-def _short(table: pl.DataFrame) -> pl.DataFrame:
-    """What a person acts on, in as many columns as a terminal has room for."""
-    rows = []
+def _short(table: pl.DataFrame) -> Any:
+    """What a person acts on; long names of situations go on in the next line, so that a terminal has room for the rest."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    heads = ("situation", "worth", *(("truth",) if "truth" in table.columns else ()), "price", "check", "advice")
+    shown = Table(box=SIMPLE, pad_edge=False)
+    for head in heads:
+        shown.add_column(head, justify="left" if head in ("situation", "advice") else "right", overflow="fold")
     for row in table.to_dicts():
-        short = {"situation": row["situation"], "n": row["decisions"], "worth": _interval(row["worth"], row["low"], row["high"])}
-        if "truth" in row:
-            short["truth"] = "–" if row["truth"] is None else f"{number(row['truth'])} ± {number(row['truth_error'])}"
-        short |= {"price": number(row["plan_price"]), "check": _interval(row["check"], row["check_low"], row["check_high"])}
-        rows.append(short | {"advice": row["advice"]})
-    return pl.DataFrame(rows)
+        cells = {"situation": row["situation"], "worth": _interval(row["worth"], row["low"], row["high"])}
+        if "truth" in heads:
+            cells["truth"] = "–" if row["truth"] is None else f"{number(row['truth'])} ± {number(row['truth_error'])}"
+        cells |= {"price": number(row["plan_price"]), "check": _interval(row["check"], row["check_low"], row["check_high"])}
+        shown.add_row(*(cells | {"advice": row["advice"]}).values())
+    return shown
 
 
 def _interval(value: float, low: float, high: float) -> str:
