@@ -162,3 +162,13 @@ def test_what_does_not_say_when_to_plan_cannot_be_softened():
             schedule(f"softened:0.2:{of}").decide(Situation(0, None))
     assert str(schedule("softened:0.2:every:3")) == "softened:0.2:every:3"
     assert Estimand(Random(0.3)).probability(Situation(0, None)) == 0.3
+
+
+def test_rules_by_hand():
+    """Surely above, hardly above, hardly below and surely below 0."""
+    some = tuple(box(name, x=k) for k, name in enumerate("abcd"))
+    ends = {"a": (1.0, 3.0), "b": (-1.0, 2.0), "c": (-2.0, 1.0), "d": (-3.0, -1.0)}
+    rows = [{"situation": name, "worth": (low + high) / 2, "low": low, "high": high} for name, (low, high) in ends.items()]
+    expected = {"interval": [True, None, None, False], "estimate": [True, True, False, False], "lower": [True, False, False, False]}
+    for rule in RULES:
+        assert [case.plan for case in WhenWorthIt.from_rows(rows, some, {"policy": "age:4"}, rule).cases] == expected[rule]
