@@ -19,8 +19,8 @@ from unseen.environments.text.graph_search import GraphSearch
 from unseen.experiments.reproduce.directory import Clock, claim
 from unseen.experiments.reproduce.planning import SCALES, WORDING, Kind, Say, Scale, Work, graph, scale_named
 from unseen.planning.agent import Agent
-from unseen.planning.peoples_plans import human_plans
 from unseen.planning.models.local import LocalModel
+from unseen.planning.peoples_plans import human_plans
 from unseen.planning.rl.settings import RL
 from unseen.planning.sft import SFT
 from unseen.runs.files import local_path, make_directory, write_atomic
@@ -88,20 +88,20 @@ class Grid:
 SIX = Scale(
     "graph-search",
     graph(6, 12, 0),
-    lessons=2_000,
+    lessons=4_000,
     noise={"mistakes": 0.1, "slips": 0.03, "stale": 0.25, "late": 0.5},
-    sft=SFT(updates=1_000, batch=32, save_every=250),
+    sft=SFT(updates=2_500, batch=32, save_every=250),
     hidden=64,
     layers=2,
     schedules=("never", "every:4", "every:3", "every:2", "always"),
 )
 # Graph search pays 100 for the target; a hundredth of it makes returns of about 1.
-GRAPH = RL(live=32, steps=16, minibatch=256, accumulate=1, reward_scale=0.01, discount=0.97)
+GRAPH = RL(live=32, steps=16, minibatch=128, accumulate=1, learning_rate=3e-4, critic_learning_rate=5e-3, reward_scale=0.01, discount=0.97)
 GRIDS: Mapping[str, tuple[Grid, ...]] = {
     "smoke": (Grid("", SCALES["smoke"], VARIANTS[::2], replace(GRAPH, updates=12, warmup=2, save_every=4), 1, 8, 2),),
     "laptop": (
-        Grid("six-nodes", SIX, (*VARIANTS, PRICED), replace(GRAPH, updates=120)),
-        Grid("", SCALES["laptop"], VARIANTS[:2], replace(GRAPH, updates=100)),
+        Grid("six-nodes", SIX, (*VARIANTS, PRICED), replace(GRAPH, updates=60)),
+        Grid("", SCALES["laptop"], VARIANTS[:2], replace(GRAPH, updates=60)),
     ),
     "paper": (Grid("", SCALES["paper"], VARIANTS, RL(updates=100, live=64, steps=32, minibatch=512, learning_rate=1e-4)),),
 }
