@@ -9,7 +9,9 @@ each, the worth of planning in five situations with its interval. The truth is m
 logging policy, each played on with a plan and without; besides, as the protocol says, in 200 states of the first log, 64 times each.
 
 Two figures decide: the share of logs and situations whose interval holds the truth (at least 0.9), and how far the schedules that follow
-from the logs are above the best mixture of fixed schedules at equal tokens.
+from logs are above the best mixture of fixed schedules at equal tokens. Schedules are learnt in rounds, each from a fresh log around the
+one before: one round from age:2, and two from age:4, whose plans are held for twice as long as they last. One step from so bad a schedule
+cannot be enough.
 """
 
 from __future__ import annotations
@@ -40,14 +42,16 @@ from unseen.planning.measured_truth import Truth, truth
 from unseen.planning.models.reader import reader
 from unseen.planning.play import evaluate
 from unseen.planning.regions import GRAPH_SEARCH
-from unseen.planning.when_worth_it import RULES, WhenWorthIt
+from unseen.planning.schedules import Situation, Softened, schedule
+from unseen.planning.when_worth_it import WhenWorthIt
 
 RESULT = Path(__file__).resolve().parents[1] / "docs" / "results" / "planning" / "worth.json"
 ESTIMAND = Estimand("age:4", discount=0.95, price=0.3)
 LOGGING = "softened:0.25:age:4"
 FIXED = ("never", "every:8", "every:6", "every:4", "every:3", "every:2", "always", *(f"budget:{n}" for n in (15, 30, 45, 60, 90)))
 ADAPTIVE = ("age:4", "age:3", "age:2", "dynamic")  # no fixed schedules; told beside them
-LOGS, FRESH, TRUTHS = 1_000_000, 50_000_000, 90_000_000  # where seeds of each kind begin
+ROUNDS = {"age:2": 1, "age:4": 2}  # of improvement, each from a fresh log
+LOGS, FRESH, TRUTHS, LEARNING = 1_000_000, 50_000_000, 90_000_000, 200_000_000  # where seeds of each kind begin
 
 
 def world() -> GraphSearch:
@@ -125,19 +129,50 @@ def _file(word: str) -> str:
     return Path(word).stem if word.startswith("when-worth-it") else word.replace(":", "-")
 
 
-def distinct(folder: Path, rule: Any, logs: int) -> dict[int, str]:
-    """Of every log the schedule that follows, none from a red one; equal ones are played once."""
+def learnt(folder: Path, base: str, k: int, episodes: int) -> None:
+    """Rounds of logs around a schedule, each followed by the schedule that the log speaks for; a red one ends them."""
+    current, words = schedule(base), []
+    for r in range(ROUNDS[base]):
+
+        def make(path: Path, current: Any = current, r: int = r) -> None:
+            seed = LEARNING + (10 * k + r) * 100_000 + 50_000_000 * list(ROUNDS).index(base)
+            recorded = evaluate(player(Softened(0.25, current)), world(), episodes, seed, signals=["graph"], live=64)
+            found = worth_from_logs(recorded, replace(ESTIMAND, policy=current))
+            if found.verdict.colour == "red":
+                path.write_text(json.dumps({"red": found.verdict.reasons}))
+            else:
+                WhenWorthIt.of(found).write(path)
+
+        path = kept(folder / f"learnt-{_file(base)}-{k}-{r}.json", make)
+        if "red" in json.loads(path.read_text()):
+            break
+        current = schedule(f"when-worth-it:{path}")
+        words.append(str(current))
+    kept(folder / f"words-{_file(base)}-{k}.json", lambda path: path.write_text(json.dumps(words)))
+
+
+def distinct(folder: Path, base: str, logs: int) -> list[dict[int, str]]:
+    """Of every round, the schedules by log; those that decide alike in all that they meet are played once."""
     seen: dict[Any, str] = {}
-    words = {}
+    rounds: list[dict[int, str]] = [{} for _ in range(ROUNDS[base])]
     for k in range(logs):
-        found = json.loads((folder / f"estimate-{k}.json").read_text())
-        if found["verdict"]["colour"] == "red":
-            continue
-        learnt = WhenWorthIt.from_rows(found["situations"], GRAPH_SEARCH, found["estimand"], rule)
-        path = folder / f"schedule-{rule}-{k}.json"
-        learnt.write(path)
-        words[k] = seen.setdefault(tuple((case.region.name, case.plan) for case in learnt.cases), f"when-worth-it:{path}")
-    return words
+        words = json.loads((folder / f"words-{_file(base)}-{k}.json").read_text())
+        for found, word in zip(rounds, words, strict=False):
+            found[k] = seen.setdefault(tuple(decisions(schedule(word)).items()), word)
+    return rounds
+
+
+def decisions(learnt: Any) -> dict[str, str]:
+    """What a schedule does in each situation, at the ages that tell fixed and learnt ones apart."""
+    said = {}
+    for region in GRAPH_SEARCH:
+        (low, high), does = region.within["age"], []
+        for age in range(int(low), int(min(high, 4)) + 1):
+            features = {"age": float(age), "target in sight": 0.0, "event": 0.0, "step": 1.0}
+            features |= {name: ends[0] for name, ends in region.within.items() if name != "age"}
+            does.append(learnt.decide(Situation(1, None if age < 0 else age, features=features)).mode)
+        said[region.name] = does[0] if len(set(does)) == 1 else f"plan from age {int(low) + does.index('plan')}"
+    return said
 
 
 def coverage(folder: Path, logs: int, parts: int) -> dict[str, Any]:
@@ -193,33 +228,32 @@ def compared(folder: Path, logs: int) -> dict[str, Any]:
     every = {word: Episodes.read(folder / f"played-{_file(word)}.parquet") for word in (*FIXED, *ADAPTIVE)}
     fixed = {word: every[word] for word in FIXED}
     result: dict[str, Any] = {"others": {word: _reached(episodes) for word, episodes in every.items()}}
-    for rule in RULES:
-        words = distinct(folder, rule, logs)
-        counts = {word: list(words.values()).count(word) for word in dict.fromkeys(words.values())}
-        rows = []
-        for word, count in counts.items():
-            episodes = Episodes.read(folder / f"played-{_file(word)}.parquet")
-            cases = WhenWorthIt.read(word.partition(":")[2]).cases
-            plans = {case.region.name: {True: "plan", False: "act", None: "as the policy"}[case.plan] for case in cases}
-            gaps = {
-                name: at_equal_tokens(_discounted(episodes, by), {w: _discounted(e, by) for w, e in rivals.items()}, "return").gap._asdict()
-                for name, by, rivals in (
-                    ("discounted_return", ESTIMAND.discount, fixed),
-                    ("return", 1.0, fixed),
-                    ("discounted_return_with_adaptive", ESTIMAND.discount, every),
-                )
-            }
-            rows.append({"logs": count, "decides": plans, **_reached(episodes), "above_fixed_at_equal_tokens": gaps})
-        total = sum(counts.values())
-        if not total:  # all verdicts were red
-            result[rule] = {"logs_with_a_schedule": 0, "schedules": []}
-            continue
-        mean = {
-            name: sum(row["logs"] * row["above_fixed_at_equal_tokens"][name]["mean"] for row in rows) / total
-            for name in ("discounted_return", "return", "discounted_return_with_adaptive")
-        }
-        result[rule] = {"logs_with_a_schedule": total, "mean_above_fixed": mean, "schedules": rows}
+    for base in ROUNDS:
+        result[base] = [_judged(folder, words, fixed, every) for words in distinct(folder, base, logs)]
     return result
+
+
+def _judged(folder: Path, words: dict[int, str], fixed: dict[str, Episodes], every: dict[str, Episodes]) -> dict[str, Any]:
+    """The schedules of one round, against mixtures of fixed ones, and of adaptive ones too, at equal tokens."""
+    rows = []
+    for word in dict.fromkeys(words.values()):
+        episodes = Episodes.read(folder / f"played-{_file(word)}.parquet")
+        gaps = {
+            name: at_equal_tokens(_discounted(episodes, by), {w: _discounted(e, by) for w, e in rivals.items()}, "return").gap._asdict()
+            for name, by, rivals in (
+                ("discounted_return", ESTIMAND.discount, fixed),
+                ("return", 1.0, fixed),
+                ("discounted_return_with_adaptive", ESTIMAND.discount, every),
+            )
+        }
+        count = list(words.values()).count(word)
+        rows.append({"logs": count, "decides": decisions(schedule(word)), **_reached(episodes), "above_fixed_at_equal_tokens": gaps})
+    total = sum(row["logs"] for row in rows)
+    mean = {
+        name: sum(row["logs"] * row["above_fixed_at_equal_tokens"][name]["mean"] for row in rows) / max(total, 1)
+        for name in ("discounted_return", "return", "discounted_return_with_adaptive")
+    }
+    return {"logs_with_a_schedule": total, "mean_above_fixed": mean, "schedules": rows}
 
 
 def _discounted(episodes: Episodes, discount: float) -> Episodes:
@@ -259,9 +293,11 @@ def main() -> None:
         first += [pool.submit(measured, folder, k, max(episodes, states // 4), states) for k in range(parts)]
         first += [pool.submit(by_protocol, folder, episodes, *protocol)]
         first += [pool.submit(played, folder, word, fresh) for word in (*FIXED, *ADAPTIVE)]
+        learning = 2 if asked.quick else 6
+        first += [pool.submit(learnt, folder, base, k, episodes) for base in ROUNDS for k in range(learning)]
         for done in first:
             done.result()
-        words = sorted({word for rule in RULES for word in distinct(folder, rule, logs).values()})
+        words = sorted({word for base in ROUNDS for found in distinct(folder, base, learning) for word in found.values()})
         for done in [pool.submit(played, folder, word, fresh) for word in words]:
             done.result()
     states_64 = pl.read_parquet(folder / "protocol.parquet")
@@ -278,7 +314,7 @@ def main() -> None:
         .by_region()
         .drop("share")
         .to_dicts(),
-        "schedules": compared(folder, logs),
+        "schedules": compared(folder, learning),
         "seconds_of_this_call": time.perf_counter() - began,
         "machine": "; ".join(machine(["numpy"])),
     }
@@ -298,13 +334,15 @@ def told(result: dict[str, Any]) -> None:
         for row in result["situations"]
     ]  # fmt: skip
     show(f"coverage {result['coverage']:.3f} ({result['coverage_with_truth_error']:.3f}); verdicts {result['verdicts']}", columns, rows)
-    for rule in RULES:
-        rows = []
-        for row in result["schedules"][rule]["schedules"]:
-            decides = "; ".join(f"{name}: {what}" for name, what in row["decides"].items() if what != "act")
-            gap = "{mean:+.2f} ({low:+.2f} to {high:+.2f})".format(**row["above_fixed_at_equal_tokens"]["discounted_return"])
-            rows.append([str(row["logs"]), decides, f"{row['discounted_return']:.2f}", f"{row['output_tokens']:.1f}", gap])
-        show(f"rule {rule}", ("logs", "decides (acts elsewhere)", "return", "tokens", "above fixed at equal tokens"), rows)
+    for base, rounds in ROUNDS.items():
+        for r in range(rounds):
+            rows = []
+            for row in result["schedules"][base][r]["schedules"]:
+                decides = "; ".join(f"{name}: {what}" for name, what in row["decides"].items() if what != "act")
+                gap = "{mean:+.2f} ({low:+.2f} to {high:+.2f})".format(**row["above_fixed_at_equal_tokens"]["discounted_return"])
+                rows.append([str(row["logs"]), decides, f"{row['discounted_return']:.2f}", f"{row['output_tokens']:.1f}", gap])
+            heads = ("logs", "decides (acts elsewhere)", "return", "tokens", "above fixed at equal tokens")
+            show(f"from {base}, round {r + 1}", heads, rows)
 
 
 if __name__ == "__main__":

@@ -98,8 +98,10 @@ GRAPH_SEARCH = (
     box("no plan held", age=-1),
     box("plan of 1 step, target out of sight", age=1, target_in_sight=0),
     box("plan of 2 or more, target out of sight", age=(2, ANY), target_in_sight=0),
-    box("plan of 1 step, target in sight", age=1, target_in_sight=1),
-    box("plan of 2 or more, target in sight", age=(2, ANY), target_in_sight=1),
+    box("plan of 1 step, target just seen", age=1, target_in_sight=1, event=1),
+    box("plan of 2 or more, target just seen", age=(2, ANY), target_in_sight=1, event=1),
+    box("plan of 1 step, target seen before", age=1, target_in_sight=1),
+    box("plan of 2 or more, target seen before", age=(2, ANY), target_in_sight=1),
 )
 
 
