@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -88,7 +89,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, monkeypatch, unin
     assert same(weights(done.model), uninterrupted[0])
     assert done.curves.drop(TIMES).equals(uninterrupted[1].drop(TIMES))
     assert same(weights(LocalModel.load(tmp_path / "checkpoint" / "model")), uninterrupted[0])
-    again = trained(folder=tmp_path, model=student(seed=9))  # finished: nothing is left to do
+    again = trained(folder=tmp_path, model=student())  # finished: nothing is left to do
     assert same(weights(again.model), uninterrupted[0])
 
 
@@ -237,7 +238,8 @@ def test_an_informed_critic_learns_beside_the_actor(where, advantages):
     settings = replace(SETTINGS, advantages=advantages, warmup=5)
     done = trained(settings, model=model, critic=TextCritic(("word",), where))
     assert same(weights(done.model), before)  # the actor waits
-    assert done.curves["value_loss"][-1] < done.curves["value_loss"][0]
+    assert done.curves["value_loss"][0] == pytest.approx(0.5, abs=0.02)  # of values of 0, in units of the returns
+    assert done.curves["value_loss"][1:].mean() < 0.4
     assert not same(weights(trained(replace(settings, warmup=0), critic=TextCritic(("word",), where)).model), before)
 
 
@@ -288,7 +290,8 @@ def test_a_price_that_stops_all_planning_is_said_and_marked():
     settings = replace(SETTINGS, updates=25, live=8, steps=10, minibatch=40, learning_rate=1e-2, warmup=0, plan_price=3.0, kl_target=None)
     done = trained(replace(settings, kl_limit=None, kl_weight=0.0, entropy_weight=0.0), model=model, say=said.append)
     assert done.silent
-    assert any("a price of 3 per token is more than plans are worth" in line for line in said)
+    (line,) = (line for line in said if "planning has stopped" in line)
+    assert re.search(r"0\.\d\d% of steps planned in the last 3 rollouts, [1-9]\d*\.\d\d% in the first$", line)
     assert not trained(replace(SETTINGS, plans="never"), model=student()).silent
 
 

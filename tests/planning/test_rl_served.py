@@ -28,7 +28,7 @@ def test_a_server_writes_and_loads_the_weights_of_every_update(tmp_path, lora):
     save_model(student(), place)
     model = LocalModel.load(base)
     said = []
-    with serving(place) as url:
+    with serving(place, *([] if lora is None else ["as:base"])) as url:
         writer = ServedModel(f"{url}/v1", "policy", model, place, concurrency=3)
         how = HOW | {"writer": writer, "say": said.append}
         done = reinforce(model, Hints(max_steps=6), replace(SETTINGS, lora=lora), tmp_path / "run", **how)

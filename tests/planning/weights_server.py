@@ -1,6 +1,8 @@
 """A server with weights of its own in a process of its own: the routes of vLLM that rollouts need, over a tiny model.
 
-Run as a program with the directory of a model (and "deaf" to keep its weights) it prints its port and serves until its standard input ends.
+Run as a program with the directory of a model it prints its port and serves until its standard input ends. Further words: "deaf" keeps its
+weights; "as:NAME" is the name that the model has, "policy" by default. As with vLLM, adapters have a name once they are loaded, and
+whoever asks for another one is answered 404.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class State:
     model: LocalModel
     folder: str
     seen: list[tuple[str, dict[str, Any]]] = []  # noqa: RUF012  one server per process
+    names: set[str] = {"policy"}  # noqa: RUF012
     deaf = False  # whether new weights are confirmed and not loaded
 
 
@@ -43,11 +46,15 @@ class Handler(BaseHTTPRequestHandler):
         with State.lock:
             State.seen.append((self.path, body))
             route = {"/v1/completions": write, "/tokenize": tokenize, "/v1/load_lora_adapter": adapt, "/collective_rpc": reload}
-            self.reply(route[self.path](body))
+            asked = body.get("model")
+            if asked is not None and asked not in State.names:
+                self.reply({"error": {"message": f"The model `{asked}` does not exist.", "code": 404}}, 404)
+            else:
+                self.reply(route[self.path](body))
 
-    def reply(self, answer: Any) -> None:
+    def reply(self, answer: Any, status: int = 200) -> None:
         data = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -84,6 +91,7 @@ def tokenize(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def adapt(body: dict[str, Any]) -> str:
+    State.names.add(body["lora_name"])
     if not State.deaf:
         assert body["load_inplace"]
         State.model = LocalModel.load(body["lora_path"])
@@ -124,6 +132,7 @@ class Quiet(ThreadingHTTPServer):
 def main() -> None:
     torch.set_num_threads(1)
     State.folder, State.deaf = sys.argv[1], "deaf" in sys.argv
+    State.names = {word.removeprefix("as:") for word in sys.argv if word.startswith("as:")} or {"policy"}
     State.model = LocalModel.load(State.folder)
     server = Quiet(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

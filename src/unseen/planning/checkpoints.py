@@ -88,17 +88,15 @@ def resume(
         What the JSON file says, and the tensors of the files by name; None where there is no checkpoint.
 
     Raises:
-        UserError: a damaged checkpoint, or whatever `check` says.
+        UserError: a damaged checkpoint, one of another kind of run, or whatever `check` says.
     """
-    place = folder / "checkpoint"
-    if not place.exists() and (folder / ".old").exists():  # it was cut between two renames
-        (folder / ".old").rename(place)
-    if not place.exists():
+    said = recalled(folder, name)
+    if said is None:
         return None
     from safetensors.torch import load_file
 
+    place = folder / "checkpoint"
     try:
-        said = json.loads((place / name).read_text(encoding="utf-8"))
         check(said)
         load_weights(network, place / "model")
         state = optimiser.state_dict()
@@ -111,13 +109,42 @@ def resume(
     except UserError:
         raise
     except Exception as error:  # of files that are damaged, each library's own
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"the checkpoint in {str(place)!r} is damaged ({why}); delete it to begin anew") from None
+        raise _damaged(place, error) from None
+
+
+def recalled(folder: Path, name: str) -> dict[str, Any] | None:
+    """What the last checkpoint of a run says of itself; None where there is no checkpoint.
+
+    Args:
+        folder, name: of `save`.
+
+    Raises:
+        UserError: a damaged checkpoint, or one of another kind of run.
+    """
+    place = folder / "checkpoint"
+    if not place.exists() and (folder / ".old").exists():  # it was cut between two renames
+        (folder / ".old").rename(place)
+    if not place.exists():
+        return None
+    if not (place / name).exists() and (place / "model").exists():  # sound weights, which nobody should be told to delete
+        others = ", ".join(sorted(path.name for path in place.glob("*.json"))) or "without any file that says which"
+        raise UserError(f"{str(folder)!r} holds another kind of run ({others}, not {name}); give another directory")
+    try:
+        return json.loads((place / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(place, error) from None
+
+
+def _damaged(place: Path, error: Exception) -> UserError:
+    why = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(f"the checkpoint in {str(place)!r} is damaged ({why}); delete it to begin anew")
 
 
 def compare(folder: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-    """Raises:
-    UserError: the settings of a checkpoint are not those that are asked for.
+    """See that a checkpoint's settings are those that are asked for.
+
+    Raises:
+        UserError: the first that is not, by name.
     """
     for name in sorted(there.keys() | here.keys()):
         if there.get(name) != here.get(name):

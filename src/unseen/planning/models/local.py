@@ -101,7 +101,7 @@ class LocalModel:
 
         Args:
             path: the directory.
-            device: "cpu", "cuda", …; None: the accelerator, where there is one.
+            device: "cpu", "cuda", …; None: the accelerator, where there is one, and of several that of this process.
             dtype: of the weights, as in "bfloat16"; "auto": as they were saved.
             batch: see the constructor.
 
@@ -130,7 +130,7 @@ class LocalModel:
                     model, told = transformers.AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **safely)
                 lacking = sorted(told["missing_keys"])
             tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+            model = model.to(device or _accelerator(torch)).eval()
         except Exception as error:  # files that somebody sent fail in any way, each library's own
             why = " ".join(str(error).split("\n\n")[0].split())[:300] or type(error).__name__
             raise UserError(f"the language model in {str(path)!r} cannot be loaded: {why}") from None
@@ -416,6 +416,13 @@ def _plain_attention(folder: Path) -> None:
     for name, value in said.items():
         if "attn_implementation" in name and "/" in str(value):
             raise ValueError(f"it asks for code of its own ({name})")
+
+
+def _accelerator(torch: Any) -> str:
+    """Where weights go when nothing is said: each process that a launcher has started has an accelerator of its own."""
+    if not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
 
 
 def left_padded(torch: Any, rows: Sequence[Sequence[int]], device: Any) -> tuple[Any, Any]:

@@ -17,7 +17,6 @@ from unseen.planning.rl.rollouts import Move
 from unseen.planning.rl.samples import DECISION, Speech
 from unseen.planning.rl.settings import RL
 
-ROWS = 64  # of a pass without gradients
 KEPT = 2**26  # numbers of the reference's log-probabilities that are kept; where there are more, they are computed again
 
 
@@ -122,7 +121,7 @@ def _passed(flat: Sequence[Move], learner: Learner, settings: RL, seen: Seen) ->
     dual = settings.advantages == "dual"
     lengths = [len(move.sample.prompt) + len(move.sample.output) for move in flat]
     tokens = sum(len(move.sample.output) for move in flat)
-    for piece in pieces(lengths, -(-n // ROWS)):
+    for piece in pieces(lengths, -(-n // settings.rows)):
         some = [flat[k] for k in piece]
         samples = [move.sample for move in some]
         with torch.no_grad(), precisely(learner.network, settings.precision):
@@ -185,7 +184,7 @@ def _after(flat: Sequence[Move], learner: Learner, settings: RL) -> list[float]:
     found = [0.0] * len(flat)
     cut = [k for k, move in enumerate(flat) if move.after is not None] if settings.critic else []
     texts = [flat[k].after or () for k in cut]
-    for piece in pieces([len(text) for text in texts], -(-len(texts) // ROWS)):
+    for piece in pieces([len(text) for text in texts], -(-len(texts) // settings.rows)):
         some = [texts[k] for k in piece]
         with torch.no_grad(), precisely(learner.network, settings.precision):
             if learner.values.critic.where == "shared":
@@ -223,10 +222,3 @@ def _spread(advantages: Sequence[np.ndarray], others: Processes) -> float:
     first = np.concatenate([np.array([a[0] for a in some]) for some in others.everyone(list(advantages)) if some])
     spread = float(first.std())
     return spread if spread > 1e-8 else 1.0
-
-
-def kl_to_reference(moves: Mapping[int, Sequence[Move]], learner: Learner, settings: RL) -> tuple[float, int]:
-    """The divergence of the present weights from the policy the run started from, summed over the learned tokens, and their number."""
-    seen = Seen()
-    _passed([move for some in moves.values() for move in some], learner, settings, seen)
-    return seen.kl, seen.tokens

@@ -9,6 +9,7 @@ critic's input (its prompt begins with the actor's, token for token), and what i
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -63,13 +64,28 @@ def context(model: LocalModel, prompt: Sequence[int], privileged: Mapping[str, s
     return (*prompt, *(model.tokens(model.vocabulary.harmless(told)) if told else ()))
 
 
+def unknown_share(model: LocalModel, privileged: Mapping[str, str]) -> float:
+    """The share of the words told to the critic that the model's tokenizer does not know: any two of them look alike to it."""
+    tokens = [token for name, text in privileged.items() for token in model.tokens(model.vocabulary.harmless(f"{name} : {text}"))]
+    unknown = model.tokenizer.unk_token_id
+    return 0.0 if unknown is None or not tokens else tokens.count(unknown) / len(tokens)
+
+
 class Values:
     """The critic's weights and its passes.
+
+    The head is learned in units of `unit`, the root mean square of all returns so far, so that one learning rate, one weight and one clip
+    of the value loss do for every unit of the reward, and a shared pass is not swamped by large returns. It is no standard deviation: a
+    critic begins at 0, from which returns that hardly differ would be many standard deviations away. Where the unit changes the head is
+    rescaled, so that no value does.
 
     Attributes:
         head: (width → 1), zero at first.
         network: of its own, or None.
         parameters: that the value loss trains, beside the actor's where they are shared.
+        returns, squares: how many returns there were, and the sum of their squares.
+
+    Source: van Hasselt et al. 2016 (Pop-Art) for the rescaling, without the shift of the mean.
     """
 
     def __init__(self, actor: Any, settings: RL, critic: TextCritic):
@@ -78,6 +94,7 @@ class Values:
         config = actor.config.get_text_config()
         device = next(actor.parameters()).device
         self.settings, self.critic = settings, critic
+        self.returns, self.squares = 0, 0.0
         self.head = torch.nn.Linear(config.hidden_size, 1).to(device)
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
@@ -85,9 +102,29 @@ class Values:
         trained = [] if self.network is None else [p for p in self.network.parameters() if p.requires_grad]
         self.parameters = [*self.head.parameters(), *trained]
 
+    @property
+    def unit(self) -> float:
+        """In which values are learned, in units of the reward as it was scaled; 1 until there was a return other than 0."""
+        return math.sqrt(self.squares / self.returns) if self.squares > 0 else 1.0
+
+    def take_in(self, returns: int, squares: float) -> None:
+        """Count new returns in, and express the head in the unit that follows.
+
+        Args:
+            returns: how many.
+            squares: the sum of their squares.
+        """
+        import torch
+
+        before = self.unit
+        self.returns, self.squares = self.returns + returns, self.squares + squares
+        with torch.no_grad():
+            for p in self.head.parameters():
+                p.mul_(before / self.unit)
+
     def of_hidden(self, hidden: Any) -> Any:
-        """Values of hidden states: the last axis goes."""
-        return self.head(hidden.to(self.head.weight.dtype))[..., 0]
+        """Values of hidden states, in units of the reward: the last axis goes."""
+        return self.unit * self.head(hidden.to(self.head.weight.dtype))[..., 0]
 
     def of_texts(self, actor: Any, contexts: Sequence[Sequence[int]], columns: int = 1) -> Any:
         """Values at the last tokens of what a critic with a pass of its own reads, (rows, columns)."""

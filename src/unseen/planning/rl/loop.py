@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -22,27 +22,30 @@ from unseen.environments.text.contract import TextEnvironment
 from unseen.environments.text.registry import make
 from unseen.errors import UserError
 from unseen.planning.agent import Agent
-from unseen.planning.checkpoints import compare, resume, save
+from unseen.planning.checkpoints import compare, recalled, resume, save
 from unseen.planning.models.contract import LanguageModel
 from unseen.planning.models.local import LocalModel
 from unseen.planning.models.small import needed
 from unseen.planning.prompts import Prompts
-from unseen.planning.rl.batch import Learner, Seen, kl_to_reference, rows_of
-from unseen.planning.rl.critic import TextCritic, Values
+from unseen.planning.rl.batch import Learner, Seen, rows_of
+from unseen.planning.rl.critic import TextCritic, Values, unknown_share
+from unseen.planning.rl.identity import digest_of, settings_of
 from unseen.planning.rl.passes import precisely
 from unseen.planning.rl.prices import check_told
-from unseen.planning.rl.processes import Processes, processes
+from unseen.planning.rl.processes import Processes, by_the_first, processes
 from unseen.planning.rl.rollouts import Rollout, Rollouts
 from unseen.planning.rl.settings import RL
 from unseen.planning.rl.tags import with_tags
-from unseen.planning.rl.update import Diverged, Losses, learn
+from unseen.planning.rl.update import Diverged, Losses, kl_to_reference, learn
 from unseen.planning.schedules import Schedule
 from unseen.planning.steps import AskHuman
 from unseen.planning.training import adapted, drawing
 
 Say = Callable[[str], None]
-QUIET = 3  # rollouts without any plan after which planning is said to have stopped
-FOREIGN = 0.05  # mean difference of log-probabilities between who writes and who learns; what rounding does is far below it
+QUIET = 3  # rollouts at the end that are compared with as many at the beginning
+STOPPED = 0.02  # of the planning frequency at first, below which planning is said to have stopped
+FOREIGN, FOREIGN_ROUNDED = 0.05, 0.2  # mean difference of log-probabilities between who writes and who learns; what rounding does in 32
+# bits, and where anything is computed in 16, is far below it
 
 
 @runtime_checkable
@@ -62,11 +65,13 @@ class Reinforced:
         model: trained; the last good one where the run was stopped.
         curves: a row per update: update, env_steps, wall_s, episodes, return (the environment's own, of the episodes that ended; null where
             none did), score (progression), planning_frequency, plan_tokens and output_tokens per step, kl (to the policy the run started
-            from, per token), decision_entropy and plan_probability (of the first token), policy_loss, value_loss, explained_variance, drift
+            from, per token), decision_entropy and plan_probability (of the first token), policy_loss, value_loss (in the square of
+            `Values.unit`), explained_variance, drift
             (from the rollout's policy), clipped (share of tokens), mismatch (of log-probabilities between rollout and training), and
             generation_share, environment_share, update_share of the time.
         stopped: why the run ended early; empty where it did not.
-        silent: whether planning has stopped: no step of the last rollouts planned though it might have.
+        silent: whether planning has stopped: where plans are allowed, the last three rollouts planned in less than 2 % as many steps as
+            the first three, or in none.
     """
 
     model: LocalModel
@@ -90,6 +95,7 @@ def reinforce(
     ask_human: AskHuman | None = None,
     critic: TextCritic | None = None,
     writer: Writer | None = None,
+    accepted: Callable[[], object] | None = None,
     say: Say = print,
 ) -> Reinforced:
     """Train a model by PPO on what its steps brought, less what its plans cost.
@@ -97,7 +103,7 @@ def reinforce(
     r_t = scale · (R_t − λ_c · plan tokens − λ_i · illegal),  loss: see `unseen.planning.rl.update.loss_of`
 
     Args:
-        model: it is changed; best taught before (`fine_tune`).
+        model: it is changed; best taught before (`fine_tune`). Where a run goes on, the one that it began with.
         environment: copied for every track; or its name.
         settings: see `RL`.
         directory: for checkpoints; a run that was interrupted there goes on, and ends with the same weights as one that was not.
@@ -106,6 +112,7 @@ def reinforce(
         ask_human: who is asked under the schedule "ask-human"; steps under somebody else's plan are not learned from.
         critic: what the critic is told; see `TextCritic`.
         writer: who writes in rollouts; default: the model.
+        accepted: called once, by the first process, when the directory is known to be this run's: time to write beside the checkpoints.
         say: told about progress.
 
     Returns:
@@ -126,37 +133,63 @@ def reinforce(
     critic = critic or TextCritic()
     if critic.signals and not settings.critic:
         raise UserError('signals of a critic are of no use with group advantages, which have none; give advantages = "turn" or "dual"')
-    added = with_tags(model, None if folder is None or settings.lora is None else folder / "base") if settings.add_tags else ()
     if settings.told:
         check_told(model, settings.prices)
+    when = schedule or ("never" if settings.plans == "never" else "dynamic")
+    agent = Agent(writer or model, when, prompts, history, max_plan_tokens, max_action_tokens, temperature)
+    said = _said(agent, critic, world, settings, model)
+    by_the_first(others, lambda: _same_run(folder, said))  # before anything is written there
+    added = with_tags(model, None if folder is None or settings.lora is None else folder / "base", others) if settings.add_tags else ()
     model.model = adapted(model.model, settings.lora, seed=settings.seed, saved=folder is not None, of="RL", tokens=added)
     network = model.model.eval()  # no dropout: the probabilities of the rollout and of the update must be the same
     values = Values(network, settings, critic)
     reference = {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
-    when = schedule or ("never" if settings.plans == "never" else "dynamic")
-    agent = Agent(writer or model, when, prompts, history, max_plan_tokens, max_action_tokens, temperature)
     numbers = range(others.rank, settings.live, others.count)
     rollouts = Rollouts(agent, model, world, settings, critic.signals, numbers, ask_human)
     learner = Learner(network, values, reference, rollouts.speech, temperature)
     groups = [{"params": [p for p in network.parameters() if p.requires_grad], "lr": settings.learning_rate}]
     groups += [{"params": values.parameters, "lr": settings.critic_learning_rate}]
     optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
-    run = _Run(folder, model, rollouts, learner, optimiser, settings, others, _said(agent, critic, world, settings))
+    run = _Run(folder, model, rollouts, learner, optimiser, settings, others, said)
     first = run.resume()
+    by_the_first(others, accepted or (lambda: None))
     if writer is not None:
-        writer.load(model)
+        by_the_first(others, lambda: writer.load(model))
+    heard = say if others.rank == 0 else lambda _: None
+    for name, text in rollouts.told().items():
+        if share := unknown_share(model, {name: text}):
+            heard(f"{share:.0%} of the words that tell the critic {name!r} are unknown to the model's tokenizer, and look alike to it")
     try:
-        return run.go(first, writer, say if others.rank == 0 else lambda _: None)
+        return run.go(first, writer, heard)
     finally:  # whatever happened, the weights have changed
         model.forget()
 
 
-def _said(agent: Agent, critic: TextCritic, world: TextEnvironment, settings: RL) -> dict[str, Any]:
+def _same_run(folder: Path | None, said: Mapping[str, Any]) -> None:
+    there = None if folder is None else recalled(folder, "rl.json")
+    if folder is not None and there is not None:
+        compare(folder, there["run"], said)
+
+
+def _said(agent: Agent, critic: TextCritic, world: TextEnvironment, settings: RL, model: LocalModel) -> dict[str, Any]:
     """What tells one run from another; more updates are the same run."""
     how = {name: getattr(agent, name) for name in ("history", "max_plan_tokens", "max_action_tokens", "temperature")}
     how |= {"schedule": str(agent.when), "prompts": asdict(agent.wording), "signals": critic.signals, "critic": critic.where}
     said = {"environment": world.name, **how, **{name: value for name, value in asdict(settings).items() if name != "updates"}}
-    return json.loads(json.dumps(said))
+    said |= {f"environment's {name}": value for name, value in settings_of(world, settings.first_seed).items()}
+    return json.loads(json.dumps(said | digest_of(model)))
+
+
+def frequencies(curves: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """The shares of steps that planned in the first rollouts and in the last."""
+    first, last = (float(np.mean([row["planning_frequency"] for row in some])) for some in (curves[:QUIET], curves[-QUIET:]))
+    return first, last
+
+
+def planned(curves: Sequence[Mapping[str, Any]]) -> str:
+    """Both in words."""
+    first, last = frequencies(curves)
+    return f"{last:.2%} of steps planned in the last {min(QUIET, len(curves))} rollouts, {first:.2%} in the first"
 
 
 class _Run:
@@ -190,7 +223,7 @@ class _Run:
             lambda found: compare(folder, found["run"], self.said),
             self.learner.network,
             self.optimiser,
-            ("critic", "reference"),
+            ("critic", "reference", "good"),
         )
         if there is None:
             return 0
@@ -199,8 +232,8 @@ class _Run:
         for name, value in self.learner.reference.items():
             value.copy_(tensors["reference"][name])
         self.rollouts.restore(found["tracks"])
-        self.curves, self.stopped = found["curves"], found["stopped"]
-        self.good = self._weights()
+        self.curves, self.stopped, self.good = found["curves"], found["stopped"], tensors["good"]
+        self.learner.values.returns, self.learner.values.squares = found["returns"]
         return int(found["updates"])
 
     def go(self, first: int, writer: Writer | None, say: Say) -> Reinforced:
@@ -214,6 +247,7 @@ class _Run:
                 played = self.rollouts.play()
             begun = time.perf_counter()
             rows, seen = rows_of(played.moves, self.learner, settings, self.others)
+            self._check_writer(seen)
             kl = self._checked(self._mean_kl(seen.kl, seen.tokens), update, say)
             if self.stopped:
                 self._save(update, tracks)
@@ -222,6 +256,7 @@ class _Run:
                 self.good = self._weights()
                 if update > first:
                     self._save(update, tracks)
+            self._take_in(seen)
             try:
                 with drawing(settings.seed, update):
                     told = learn(rows, self.learner, self.optimiser, settings, update, self.others)
@@ -229,16 +264,17 @@ class _Run:
                 self._stop(f"update {update}: {error}", say)
                 self._save(update, tracks)
                 break
+            self._checked(self._mean_kl(*kl_to_reference(rows, self.learner, settings)), update, say)  # after every update: so that no
+            # weights are handed out unchecked, and a run in slices is stopped where a whole one is
             if writer is not None:
-                writer.load(self.model)
+                by_the_first(self.others, lambda: writer.load(self.model))
             self._log(update, played, seen, told, kl, time.perf_counter() - begun)
             if self._silent() and not silent:
-                say(f"update {update:,}: no step of the last {QUIET} rollouts planned; {self._why_silent()}")
+                say(f"update {update:,}: planning has stopped: {planned(self.curves)}")
             silent = self._silent()
             if (update + 1) % settings.save_every == 0 or update + 1 == settings.updates:
                 say(self._line())
-            if update + 1 == settings.updates:
-                self._checked(self._mean_kl(*kl_to_reference(played.moves, self.learner, settings)), update, say)
+            if self.stopped or update + 1 == settings.updates:
                 self._save(update + 1, self.rollouts.state())
         return Reinforced(self.model, pl.DataFrame(self.curves, infer_schema_length=None), self.stopped, self._silent())
 
@@ -248,6 +284,24 @@ class _Run:
         """Per token, over all processes."""
         whole = np.sum(self.others.everyone((total, tokens)), axis=0)
         return float(whole[0] / max(whole[1], 1.0))
+
+    def _check_writer(self, seen: Seen) -> None:
+        """Before anything is learned: what others than the trained model have written is not its own to learn from."""
+        mismatch, compared = np.sum(self.others.everyone((seen.mismatch, seen.compared)), axis=0).tolist()
+        exact = self.settings.precision == "float32" and all(p.dtype.itemsize >= 4 for p in self.learner.network.parameters())
+        if compared and not mismatch / compared <= (FOREIGN if exact else FOREIGN_ROUNDED):
+            raise UserError(
+                f"log-probabilities of the rollout differ from the trained model's by {mismatch / compared:.3g} per token on average: who "
+                "writes has other weights than who learns; see that the server loads new weights, and computes in the same precision"
+            )
+
+    def _take_in(self, seen: Seen) -> None:
+        """Let the critic know how large returns are, in all processes."""
+        if not self.settings.critic:
+            return
+        targets = np.concatenate(seen.targets)
+        returns, squares = np.sum(self.others.everyone((len(targets), float(np.sum(targets**2)))), axis=0).tolist()
+        self.learner.values.take_in(int(returns), squares)
 
     def _checked(self, kl: float, update: int, say: Say) -> float:
         limit = self.settings.kl_limit
@@ -271,18 +325,10 @@ class _Run:
         return {name: p.detach().clone() for name, p in self.learner.network.named_parameters() if p.requires_grad}
 
     def _silent(self) -> bool:
-        last = self.curves[-QUIET:]
-        return self.settings.plans == "may" and len(last) == QUIET and all(row["planning_frequency"] == 0 for row in last)
-
-    def _why_silent(self) -> str:
-        begun = self.curves[0]["planning_frequency"]
-        if begun == 0:
-            return "it never did: teach it to plan first (SFT), or give a larger entropy_weight"
-        if max(self.settings.prices) == 0:
-            return f"it planned in {begun:.0%} of steps at first, and plans have no price: they did not pay"
-        return (
-            f"it planned in {begun:.0%} of steps at first: a price of {max(self.settings.prices):g} per token is more than plans are worth"
-        )
+        if self.settings.plans == "never" or len(self.curves) < QUIET:
+            return False
+        first, last = frequencies(self.curves)
+        return last == 0 or last < STOPPED * first
 
     # --- what is told and kept
 
@@ -301,11 +347,6 @@ class _Run:
         values, targets = (np.array([v for one in all_of_it for v in one[name]]) for name in ("values", "targets"))
         spread = float(targets.var())
         explained = 1 - float((targets - values).var()) / spread if self.settings.critic and spread > 1e-12 else None
-        if compared and mismatch / compared > FOREIGN and self.settings.precision == "float32":
-            raise UserError(
-                f"log-probabilities of the rollout differ from the trained model's by {mismatch / compared:.3g} per token on average: who "
-                "writes has other weights than who learns; see that the server loads new weights, and computes in the same precision"
-            )
         before = self.curves[-1] if self.curves else {"env_steps": 0, "wall_s": 0.0}
         wall = played.generation_s + played.environment_s + update_s
         several = len(self.learner.speech.tag) > 1  # P(plan) is then no probability of one token
@@ -347,7 +388,9 @@ class _Run:
     def _save(self, updates: int, tracks: list[dict[str, Any]]) -> None:
         whole = [track for some in self.others.everyone(tracks) for track in some]
         if self.folder is not None and self.others.rank == 0:
-            said = {"run": self.said, "updates": updates, "stopped": self.stopped, "curves": self.curves, "tracks": whole}
-            more = {"critic": self.learner.values.tensors(), "reference": self.learner.reference}
+            values = self.learner.values
+            said = {"run": self.said, "updates": updates, "stopped": self.stopped, "returns": (values.returns, values.squares)}
+            said |= {"curves": self.curves, "tracks": whole}
+            more = {"critic": values.tensors(), "reference": self.learner.reference, "good": self.good}
             save(self.folder, "rl.json", said, self.model, self.optimiser, more)
         self.others.everyone(None)  # nobody goes on before it is written

@@ -47,12 +47,13 @@ def read(network: Any, samples: Sequence[Sample], speech: Speech, temperature: f
     lengths = torch.tensor([len(one.output) for one in samples], device=device)
     width = max(len(one.output) for one in samples)
     given = {"input_ids": tokens, "attention_mask": mask, "position_ids": positions_of(mask), "use_cache": False}
-    given |= {"output_hidden_states": True, "logits_to_keep": width + 1}
-    out = network(**given) if weights is None else torch.func.functional_call(network, dict(weights), (), given)
+    given |= {"logits_to_keep": width + 1}
+    with _seen_by(network.get_output_embeddings()) as seen:  # all hidden states of all layers would fill the memory
+        out = network(**given) if weights is None else torch.func.functional_call(network, dict(weights), (), given)
     logp = log_softmax(out.logits[:, :-1], temperature, forbidden_of(samples, speech, width, device))
     taken = logp.gather(-1, tokens[:, -width:, None])[..., 0]
     written = torch.arange(-width, 0, device=device) >= -lengths[:, None]
-    return Read(logp, taken, out.hidden_states[-1][:, -width - 1 : -1], written)
+    return Read(logp, taken, seen[-1][:, -width - 1 : -1], written)
 
 
 def last_hidden(network: Any, contexts: Sequence[Sequence[int]], columns: int = 1) -> Any:
@@ -61,7 +62,20 @@ def last_hidden(network: Any, contexts: Sequence[Sequence[int]], columns: int = 
 
     tokens, mask = left_padded(torch, contexts, next(network.parameters()).device)
     given = {"input_ids": tokens, "attention_mask": mask, "position_ids": positions_of(mask), "use_cache": False}
-    return network(**given, output_hidden_states=True, logits_to_keep=1).hidden_states[-1][:, -columns:]
+    whole = network.get_base_model() if hasattr(network, "peft_config") else network
+    body = getattr(whole, whole.base_model_prefix)  # without the layer that turns hidden states into logits
+    return body(**given).last_hidden_state[:, -columns:]
+
+
+@contextlib.contextmanager
+def _seen_by(layer: Any) -> Iterator[list[Any]]:
+    """What a layer is given while this lasts."""
+    seen: list[Any] = []
+    hook = layer.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 @contextlib.contextmanager

@@ -6,8 +6,10 @@ them, up to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
+
+from unseen.errors import UserError
 
 
 @runtime_checkable
@@ -67,6 +69,27 @@ def processes() -> Processes:
     import os
 
     return Accelerated() if int(os.environ.get("WORLD_SIZE", "1")) > 1 else Alone()
+
+
+def by_the_first(others: Processes, work: Callable[[], object]) -> None:
+    """Have the first process do what must be done once, such as writing files, while the others wait.
+
+    Args:
+        others: all processes; each must call this.
+        work: done in the first one only.
+
+    Raises:
+        UserError: what went wrong there, in every process, so that none waits for ever.
+    """
+    why = None
+    if others.rank == 0:
+        try:
+            work()
+        except UserError as error:
+            why = str(error)
+    why = others.everyone(why)[0]
+    if why is not None:
+        raise UserError(why)
 
 
 def summed_gradients(parameters: Sequence[Any], others: Processes) -> None:

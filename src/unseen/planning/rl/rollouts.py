@@ -26,6 +26,8 @@ from unseen.planning.slot import Slot
 from unseen.planning.steps import NO_ACTION, AskHuman, Live, ask, begin, take
 
 PRICES = 2  # marks the draws of prices: no others give the same
+APART = 1_000_000  # seeds of episodes that a training has for itself; so many trainings have seeds of their own
+TRAININGS = 1_000
 
 
 class Move(NamedTuple):
@@ -136,13 +138,15 @@ class Rollouts:
                 raise unknown(f"signal of {environment.name}", name, known)
 
     def _track(self, environment: TextEnvironment, number: int, begun: int) -> Track:
-        """The next episode of a track. Its seed, and with several prices its own, follow from its number and how many came before."""
-        live = self.settings.live
+        """The next episode of a track. Its seed, and with several prices its own, follow from its number and how many came before; what is
+        drawn in it follows from the training's seed too, of which a replicate has the place."""
+        live, group = self.settings.live, self.settings.group
+        first = self.settings.first_seed + APART * (self.settings.seed % TRAININGS)
         if self.settings.critic:
-            seed, replicate, groups = self.settings.first_seed + number + live * begun, 0, number
+            seed, replicate, groups = first + number + live * begun, self.settings.seed, number
         else:
-            groups = number // self.settings.group
-            seed, replicate = self.settings.first_seed + groups + live // self.settings.group * begun, number % self.settings.group
+            groups = number // group
+            seed, replicate = first + groups + live // group * begun, self.settings.seed * group + number % group
         draws = np.random.default_rng((self.settings.seed, groups, begun, PRICES))
         price = int(draws.integers(len(self.settings.prices)))
         episode = begin(self.agents[price], environment, seed)
@@ -215,6 +219,11 @@ class Rollouts:
                 self._next(track, ended)
         return np.array([answered - asking, time.perf_counter() - begun - (answered - asking)])
 
+    def told(self) -> dict[str, str]:
+        """What the critic is told at the beginning, of all tracks together, by name."""
+        known = [self._hidden(track) for track in self.tracks]
+        return {name: "\n".join(one[name] for one in known) for name in self.signals}
+
     def _next(self, track: Track, ended: list[Ended]) -> None:
         """End an episode and begin another."""
         live = track.live
@@ -238,10 +247,8 @@ class Rollouts:
             moves[track.number][-1] = moves[track.number][-1]._replace(after=after)
 
     def _prompt(self, track: Track) -> list[Message]:
-        """What the actor would be asked next; nobody is asked, and nothing is decided."""
-        agent, live = self.agents[track.price], track.live
-        mode = "act" if self.settings.plans == "never" else "choose"
-        return agent.wording.conversation(live.environment.instructions, list(live.past), live.now, live.slot.plan, mode)
+        """What the actor will be asked next, as the schedule decides from seed and step; a person is not asked for it."""
+        return ask(self.agents[track.price], track.live, lambda *_: None).prompt
 
     # --- what a checkpoint holds of it: an episode is its seed, its actions, and the slot; the rest is played again
 

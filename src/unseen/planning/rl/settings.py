@@ -27,24 +27,26 @@ class RL:
         steps: of each environment in a rollout; of no account with group advantages, whose rollouts are whole episodes.
         epochs: passes over a rollout.
         minibatch: steps of environments per step of AdamW, about: a rollout is cut into parts of equal size, give or take one.
-        accumulate: pieces of like length that a minibatch is cut into, one in memory at a time; how many changes nothing else.
+        accumulate: pieces of like length that a minibatch is cut into, one in memory at a time; how many changes nothing else. Passes
+            without gradients are of pieces of the same size.
         learning_rate: of the weights that write.
         critic_learning_rate: of the value head, and of a critic's own network.
         discount: per step of the environment.
         lambda_: of generalised advantages.
         clip: how far a token's probability may move from that of the rollout before its gradient is cut.
-        value_weight: of the value loss.
-        value_clip: how far a value may move from that of the rollout before its gradient is cut; None: as far as it likes.
+        value_weight: of the value loss, which is in units of the returns' root mean square so far (see `Values`).
+        value_clip: how far a value may move from that of the rollout before its gradient is cut, in the same units; None: as far as it
+            likes.
         kl_weight: beta, of the exact divergence from the policy the run started from.
         kl_target: divergence from the rollout's policy, per token, at which the epochs of an update end.
         kl_limit: divergence from the policy the run started from, per token, at which the run stops; its last good weights are kept.
-        entropy_weight: of the entropy of an output's first token, where the model decides whether to plan.
+        entropy_weight: of the entropy of an output's first token: whether to plan, or which action.
         decision_weight: of the tokens that decide whether to plan, in the policy loss.
         plan_weight: of the other tokens of plans.
         action_weight: of the tokens that follow.
         plan_price: lambda_c, taken from the reward for every token of a plan, in units of the reward; several: each episode is told one.
         illegal_price: taken from the reward for every illegal action.
-        reward_scale: rewards and prices are multiplied by it; make returns about 1 (graph search pays 100: give 0.01).
+        reward_scale: rewards and prices are multiplied by it; it matters only where advantages are not normalised.
         normalise: whether advantages are divided by their standard deviation over the rollout; they are never shifted.
         warmup: updates at the beginning in which only the critic learns.
         advantages: turn: one per step; dual: one per token, not discounted within a step; group: returns against those of the same seed.
@@ -56,8 +58,10 @@ class RL:
         weight_decay: of AdamW.
         max_gradient_norm: of the clipping.
         save_every: updates between two checkpoints.
-        first_seed: of the episodes; evaluation begins at 0 and teachers at 100,000.
-        seed: of the order of samples, of prices, of new adapters, and of dropout where a model has any.
+        first_seed: of the episodes, to which a million is added for each of `seed` (up to 1,000 of them); evaluation begins at 0 and
+            teachers at 100,000.
+        seed: of the episodes, of what is written in them, of the order of samples, of prices, of new adapters, and of dropout where a model
+            has any.
 
     Raises:
         UserError: a number or a word that is not allowed.
@@ -137,6 +141,11 @@ class RL:
     def told(self) -> bool:
         """Whether an episode's price is told in its prompts."""
         return len(self.prices) > 1
+
+    @property
+    def rows(self) -> int:
+        """Steps of environments in one pass of the network."""
+        return -(-self.minibatch // self.accumulate)
 
     @property
     def critic(self) -> bool:

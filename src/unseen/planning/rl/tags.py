@@ -8,14 +8,16 @@ from pathlib import Path
 from unseen.planning.checkpoints import save_model
 from unseen.planning.grammar import CLOSE, OPEN
 from unseen.planning.models.local import LocalModel
+from unseen.planning.rl.processes import Alone, Processes, by_the_first
 
 
-def with_tags(model: LocalModel, directory: Path | None = None) -> tuple[int, ...]:
+def with_tags(model: LocalModel, directory: Path | None = None, others: Processes | None = None) -> tuple[int, ...]:
     """Make each tag one token, whose embeddings begin as the mean of those it was cut into; they are trained like all others.
 
     Args:
         model: it is changed; nothing happens where the tags are single tokens.
         directory: where the enlarged model is kept, for adapters to be loaded over; needed only where adapters are saved.
+        others: processes that do the same; only the first one writes. Default: there are none.
 
     Returns:
         The new tokens.
@@ -43,7 +45,7 @@ def with_tags(model: LocalModel, directory: Path | None = None) -> tuple[int, ..
     fresh = LocalModel(network, model.tokenizer, name=model.name)
     vars(model).update({name: value for name, value in vars(fresh).items() if name != "_batch"})
     if directory is not None:
-        save_model(model, directory)
+        by_the_first(others or Alone(), lambda: save_model(model, directory))
         network.name_or_path = str(directory)
         network.config._name_or_path = str(directory)
     return tuple(places.values())

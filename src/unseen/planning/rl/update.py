@@ -110,9 +110,11 @@ def _minibatch(
 def loss_of(rows: Sequence[Row], size: int, learner: Learner, settings: RL, frozen: bool = False) -> tuple[Any, Any]:
     """The loss of some rows of a minibatch, and its parts for the curves.
 
-    L = Σ_tokens w (−min(ρ A, clip(ρ) A) + β KL(π ‖ π_ref)) / size − c_H Σ H(first token) / size + c_v Σ value loss / size
+    L = Σ_tokens (w (−min(ρ A, clip(ρ) A)) + β KL(π ‖ π_ref)) / size − c_H Σ H(first token) / size + c_v Σ value loss / size
 
-    with w the weight of the token's kind in the policy loss, and 1 in the divergence.
+    with w the weight of the token's kind, and values in units of `Values.unit`. The entropy is that of the first token of every output
+    that the model began itself, whether it may plan or not: a twin that never plans explores its actions as one that may does, and what is
+    compared is planning (of the bare decision it would be a bonus that only one of the two gets).
 
     Args:
         rows: some of a minibatch.
@@ -145,19 +147,39 @@ def loss_of(rows: Sequence[Row], size: int, learner: Learner, settings: RL, froz
         if settings.kl_weight > 0:
             loss = loss + settings.kl_weight * aggregated(divergence(now.logp, _reference(rows, samples, learner, now)), learned, size)
         if settings.entropy_weight > 0:
-            first = right([[kind == DECISION and k == 0 for k, kind in enumerate(one.kinds)] for one in samples]) * learned
+            first = right([[k == 0 for k in range(len(one.output))] for one in samples]) * learned
             loss = loss - settings.entropy_weight * aggregated(entropy(now.logp), first, size)
     value = torch.zeros((), device=device)
     if settings.critic:
         v = values_of([row.move for row in rows], now.hidden, learner, settings, dual)
         columns = v.shape[1]
         shaped = lambda arrays: torch.from_numpy(_right([np.asarray(a, np.float32) for a in arrays], columns)).to(device)  # noqa: E731
-        old, target = shaped([row.value_old for row in rows]), shaped([row.target for row in rows])
+        unit = learner.values.unit
+        old, target = shaped([row.value_old / unit for row in rows]), shaped([row.target / unit for row in rows])
         each = shaped([np.full(len(row.target), 1 / len(row.target)) for row in rows])  # a step's tokens share one weight
-        value = aggregated(clipped_value_loss(v.float(), old, target, settings.value_clip), each, size)
+        value = aggregated(clipped_value_loss(v.float() / unit, old, target, settings.value_clip), each, size)
         loss = loss + settings.value_weight * value
     parts = torch.stack([policy.detach(), value.detach(), moved, clipped, learned.sum()]).double().cpu()
     return loss, parts
+
+
+def kl_to_reference(rows: Placed, learner: Learner, settings: RL) -> tuple[float, int]:
+    """The divergence of the present weights from the policy the run started from, summed over the learned tokens, and their number."""
+    import torch
+
+    total, tokens = 0.0, 0
+    flat = [row for _, _, row in rows]
+    lengths = [len(row.move.sample.prompt) + len(row.move.sample.output) for row in flat]
+    for piece in pieces(lengths, -(-len(flat) // settings.rows)):
+        some = [flat[k] for k in piece]
+        samples = [row.move.sample for row in some]
+        with torch.no_grad(), precisely(learner.network, settings.precision):
+            now = read(learner.network, samples, learner.speech, learner.temperature)
+            kl = divergence(now.logp, _reference(some, samples, learner, now)).double().cpu().numpy()
+        for per_token, one in zip(kl, samples, strict=True):
+            total += float(per_token[-len(one.output) :][np.array(one.learned)].sum())
+            tokens += sum(one.learned)
+    return total, tokens
 
 
 def _reference(rows: Sequence[Row], samples: Sequence[Any], learner: Learner, now: Any) -> Any:
