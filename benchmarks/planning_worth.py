@@ -62,7 +62,7 @@ def player(schedule: Any) -> Agent:
     return Agent(reader(), schedule, "compact", history=2, features=graph_search_features)
 
 
-def kept(path: Path, make: Callable[[Path], None]) -> Path:
+def kept(path: Path, make: Callable[[Path], object]) -> Path:
     """A file that is made where it is missing, whole or not at all."""
     if not path.exists():
         part = path.with_name(f"part-{path.name}")
