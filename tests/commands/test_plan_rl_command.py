@@ -1,6 +1,8 @@
 """`unseen plan rl` from recordings to an evaluation of what was trained."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -67,6 +69,69 @@ def test_mistakes_are_one_line(student: Path, tmp_path: Path, capsys: pytest.Cap
     found = capsys.readouterr().err.strip()
     assert said in found
     assert "\n" not in found
+
+
+def test_prices_are_told_to_models_that_know_them_and_to_no_others(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    playing = ["evaluate", *GRAPH, "--episodes", "2", "--out", str(tmp_path / "played"), "--model"]
+    assert run(*playing, str(student)) == 2
+    assert "trained with one of the prices 0, 0.5 in every prompt; give one of them as --told-price" in capsys.readouterr().err
+    assert run("rl", *GRAPH, "--model", str(student), *SHORT, "--out", str(tmp_path / "plain")) == 0
+    assert "was told prices, and with one --plan-price no prompt tells it" in capsys.readouterr().err
+    assert run(*playing, str(tmp_path / "plain"), "--told-price", "0.5") == 2
+    assert f"{tmp_path / 'plain'} was never told a price in training" in capsys.readouterr().err
+    assert run(*playing, str(student), "--told-price", "0.123") == 2
+    assert "does not know 'plan price 0.123'" in capsys.readouterr().err
+    assert run(*playing, str(student), "--told-price", "5") == 0
+    assert "was never told the price 5, but 0, 0.5" in capsys.readouterr().err
+    path = tmp_path / "plain" / "agent.json"
+    path.write_text(path.read_text().replace("graph-search", "crafter"))
+    assert run(*playing[:-3], "--out", str(tmp_path / "again"), "--model", str(tmp_path / "plain")) == 0
+    assert "was trained in crafter, not in graph-search" in capsys.readouterr().err
+
+
+def test_a_refused_run_leaves_what_is_there_as_it_was(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "run"
+    assert run("rl", *GRAPH, "--model", str(student), *SHORT, "--out", str(out)) == 0
+    before = contents(out)
+    for words, said in (
+        (["--history", "1"], "holds a run with history = 2, not 1"),
+        (["--max-plan-tokens", "9"], "holds a run with max_plan_tokens"),
+        (["--clip", "0.1"], "clip = 0.2, not 0.1"),
+    ):
+        assert run("rl", *GRAPH, "--model", str(student), *SHORT, *words, "--out", str(out)) == 2
+        assert said in capsys.readouterr().err
+        assert contents(out) == before
+    longer = [word.replace("max_steps=8", "max_steps=9") for word in GRAPH]
+    assert run("rl", *longer, "--model", str(student), *SHORT, "--out", str(out)) == 2
+    assert "holds a run with environment's max_steps = '8', not '9'" in capsys.readouterr().err
+    assert contents(out) == before
+
+
+def test_another_kind_of_run_is_never_called_damaged(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out, before = tmp_path / "run", contents(student)
+    assert run("rl", *GRAPH, "--model", str(student), *SHORT, "--out", str(student)) == 2
+    said = capsys.readouterr().err
+    assert f"'{student}' holds another kind of run (sft.json, not rl.json); give another directory" in said
+    assert "delete" not in said
+    assert contents(student) == before
+    assert run("rl", *GRAPH, "--model", str(student), *SHORT, "--out", str(out)) == 0
+    before = contents(out)
+    assert run("sft", str(student.parent / "recordings"), "--updates", "1", "--hidden", "16", "--out", str(out)) == 2
+    assert "holds another kind of run (rl.json, not sft.json)" in capsys.readouterr().err
+    assert contents(out) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a directory."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_launcher_may_start_the_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "unseen", "plan", "rl", "--help"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0
+    assert "usage: unseen plan rl" in done.stdout
 
 
 def test_a_model_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

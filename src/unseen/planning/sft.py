@@ -93,7 +93,13 @@ def tokenized(pairs: Sequence[Pair], model: LocalModel) -> list[Tokens]:
 
 
 def fine_tune(
-    model: LocalModel, pairs: Sequence[Pair], settings: SFT, directory: str | os.PathLike[str] | None = None, *, say: Say = print
+    model: LocalModel,
+    pairs: Sequence[Pair],
+    settings: SFT,
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    accepted: Callable[[], object] | None = None,
+    say: Say = print,
 ) -> LocalModel:
     """Teach a model to write what was recorded.
 
@@ -104,6 +110,7 @@ def fine_tune(
         pairs: recorded steps.
         settings: see `SFT`.
         directory: for checkpoints; a run that was interrupted there goes on, and ends with the same weights as one that was not.
+        accepted: called once, when the directory is known to be this run's: time to write beside the checkpoints.
         say: told about progress.
 
     Returns:
@@ -124,6 +131,8 @@ def fine_tune(
     folder, said = None if directory is None else Path(directory), {"settings": asdict(settings), "recordings": _digest(data)}
     there = None if folder is None else resume(folder, "sft.json", lambda found: _check(folder, found, said), network, optimiser)
     first = 0 if there is None else int(there[0]["updates"])
+    if accepted is not None:
+        accepted()
     losses: list[float] = []
     network.train()
     try:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from unseen.commands.planning.agents import agent_of, price_of, remember, taught, weights
+from unseen.commands.planning.agents import agent_of, price_of, remember, taught, told_prices, weights
 from unseen.commands.planning.settings import Collect, Evaluate, Model, Obey, Reinforce, Steer, Sweep, Teach, World, Worth
 from unseen.data.episodes import Episodes
 from unseen.environments.text.contract import TextEnvironment
@@ -114,13 +114,20 @@ def _same(path: Path, asked: Mapping[str, Any], what: str) -> None:
     Raises:
         UserError: they are not.
     """
-    text = json.dumps(asked, indent=1, default=str)
-    if path.exists():
-        there, here = json.loads(path.read_text(encoding="utf-8")), json.loads(text)
-        for name in sorted(there.keys() | here.keys()):
-            if there.get(name) != here.get(name):
-                raise UserError(f"{path.parent} holds {what} with {name} = {there.get(name)!r}, not {here.get(name)!r}; give another --out")
-    write_atomic(path, text.encode())
+    _compare(path, asked, what)
+    write_atomic(path, json.dumps(asked, indent=1, default=str).encode())
+
+
+def _compare(path: Path, asked: Mapping[str, Any], what: str) -> None:
+    """Raises:
+    UserError: what a directory holds has other settings, which are written there.
+    """
+    if not path.exists():
+        return
+    there, here = json.loads(path.read_text(encoding="utf-8")), json.loads(json.dumps(asked, default=str))
+    for name in sorted(there.keys() | here.keys()):
+        if there.get(name) != here.get(name):
+            raise UserError(f"{path.parent} holds {what} with {name} = {there.get(name)!r}, not {here.get(name)!r}; give another --out")
 
 
 def worth(command: Worth) -> int:
@@ -185,7 +192,7 @@ def teach(command: Teach) -> int:
 
     if command.model is not None and (command.hidden, command.layers, command.heads) != (Teach.hidden, Teach.layers, Teach.heads):
         raise UserError("--hidden, --layers and --heads are those of a small model from scratch; leave them out beside --model")
-    world, recorded = _recorded(command.recordings)
+    named, world, recorded = _recorded(command.recordings)
     wording = Prompts.named(command.prompts)
     how = {"history": command.history, "plans": command.plans, "asked": command.asked, "bare": command.bare}
     told = [priced(wording, price) for price in command.told_prices] or [wording]
@@ -204,13 +211,20 @@ def teach(command: Teach) -> int:
         if found is None:
             raise UserError(f"--model {str(command.model)!r}: no weights are there; give a directory with config.json")
         student = LocalModel.load(found)
-    folder = _directory(command.out or command.recordings / "sft")
-    sizes = {"model": command.model, "hidden": command.hidden, "layers": command.layers, "heads": command.heads}
-    _same(folder / "student.json", sizes | how | {"prompts": command.prompts, "told_prices": command.told_prices}, "a student")
+    folder = command.out or command.recordings / "sft"
+    asked: dict[str, Any] = {"model": command.model, "hidden": command.hidden, "layers": command.layers, "heads": command.heads}
+    asked |= how | {"prompts": command.prompts, "told_prices": command.told_prices}
+    _compare(folder / "student.json", asked, "a student")
     longest = max(student.count(pair.output) for pair in lessons)
-    remember(folder, command.prompts, command.history, max(16, longest), 1 + max(map(student.count, world.actions)))
+    spoken: dict[str, Any] = {"prompts": command.prompts, "history": command.history, "max_plan_tokens": max(16, longest)}
+    spoken["max_action_tokens"] = 1 + max(map(student.count, world.actions))
+
+    def accepted() -> None:
+        _same(_directory(folder) / "student.json", asked, "a student")
+        remember(folder, named, command.told_prices, **spoken)
+
     print(f"{len(lessons):,} recorded steps, {student.capabilities.parameters:,} parameters")
-    fine_tune(student, lessons, command.sft, folder)
+    fine_tune(student, lessons, command.sft, folder, accepted=accepted)
     print(f"model: {folder}")
     return 0
 
@@ -218,7 +232,8 @@ def teach(command: Teach) -> int:
 def learn(command: Reinforce) -> int:
     from unseen.planning.models.local import LocalModel
     from unseen.planning.rl.critic import TextCritic
-    from unseen.planning.rl.loop import reinforce
+    from unseen.planning.rl.loop import planned, reinforce
+    from unseen.planning.rl.processes import processes
     from unseen.planning.rl.served import ServedModel
 
     found = weights(command.model)
@@ -228,34 +243,45 @@ def learn(command: Reinforce) -> int:
         )
     if command.speech.top_p != 1 or command.speech.told_price is not None:
         raise UserError("--top-p and --told-price have no place in training; prices are told where --plan-price has several")
+    first = processes().rank == 0  # before any weights: each process puts them on an accelerator of its own
     world, model = _world(command.world), LocalModel.load(found)
     usual = {"prompts": "standard", "history": 16, "max_plan_tokens": 256, "max_action_tokens": 32} | taught(command.model)
     how = usual | {name: getattr(command.speech, name) for name in usual if getattr(command.speech, name) is not None}
-    folder = _directory(command.out or command.model.with_name(f"{command.model.name}-rl"))
-    remember(folder, **how)
+    folder = command.out or command.model.with_name(f"{command.model.name}-rl")
+    prices = command.rl.prices if command.rl.told else ()
     writer = None
     if command.url is not None:
         place = command.weights or folder / "served"
         writer = ServedModel(command.url, command.served, model, place, key_variable=command.key_variable)
     critic = TextCritic(command.critic_signals, command.critic_network)
-    done = reinforce(model, world, command.rl, folder, **how, temperature=command.speech.temperature, critic=critic, writer=writer)
+
+    def accepted() -> None:
+        if told_prices(command.model) and not prices:
+            print(f"unseen: note: {command.model} was told prices, and with one --plan-price no prompt tells it", file=sys.stderr)
+        remember(_directory(folder), command.world.environment, prices, **how)
+
+    more = {"temperature": command.speech.temperature, "critic": critic, "writer": writer, "accepted": accepted}
+    done = reinforce(model, world, command.rl, folder, **how, **more)
+    if not first:
+        return 1 if done.stopped else 0
     done.curves.write_parquet(folder / "curves.parquet")
     columns = ["update", "env_steps", "return", "score", "planning_frequency", "plan_tokens", "kl", "wall_s"]
     if len(done.curves):
         _print(done.curves.select(columns)[:: max(1, len(done.curves) // 10)])
     if done.silent:
-        print("planning has stopped: no step of the last rollouts planned")
+        print(f"planning has stopped: {planned(done.curves.to_dicts())}")
     print(f"curves: {folder / 'curves.parquet'}")
     print(f"model: {folder}" + (f" (stopped: {done.stopped})" if done.stopped else ""))
     return 1 if done.stopped else 0
 
 
-def _recorded(folder: Path) -> tuple[TextEnvironment, Episodes]:
+def _recorded(folder: Path) -> tuple[str, TextEnvironment, Episodes]:
+    """The environment of recordings, by name and itself, and the recordings."""
     try:
         said = json.loads((folder / COLLECTED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise UserError(f"{folder} is no directory of recordings; make one with unseen plan collect ENVIRONMENT") from None
-    return make(said["environment"], **said["options"]), Episodes.read(folder / EPISODES)
+    return said["environment"], make(said["environment"], **said["options"]), Episodes.read(folder / EPISODES)
 
 
 def steer(command: Steer) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from unseen.planning.features import features_of
 from unseen.planning.models.contract import LanguageModel
 from unseen.planning.models.prices import Price
 from unseen.planning.prompts import Prompts
-from unseen.planning.rl.prices import priced
+from unseen.planning.rl.prices import check_told, priced
 from unseen.runs.files import write_atomic
 
 TAUGHT = "agent.json"  # beside weights that were trained here: how the agent was spoken to
@@ -85,20 +87,24 @@ def agent_of(asked: Model, speech: Speech, schedule: str, environment: str) -> A
     """The agent that is asked for; a model that was trained here is spoken to as it was in training, where nothing else is said.
 
     Raises:
-        UserError: no such model, or the script that plays graph search is to play something else.
+        UserError: no such model, the script that plays graph search is to play something else, or a price is told to a model that was never
+            told one, or none to one that always was.
     """
     if asked.model == "reader" and asked.url is None and not asked.replay and environment != "graph-search":
         raise UserError(
             f'the script "reader" plays graph-search only; give --model DIRECTORY, or --url URL --model NAME, for {environment}'
         )
     known = taught(Path(asked.model)) if asked.url is None else {}
+    model = model_of(asked)
+    if asked.url is None and asked.model != "reader":
+        _check_lessons(model, Path(asked.model), speech.told_price, environment)
     usual = {"prompts": "standard", "history": 16, "max_plan_tokens": 256, "max_action_tokens": 32} | known
     said = {name: getattr(speech, name) for name in usual if getattr(speech, name) is not None}
     how = usual | said
     if speech.told_price is not None:
         how["prompts"] = priced(Prompts.named(how["prompts"]), speech.told_price)
     features = features_of(environment)
-    return Agent(model_of(asked), schedule, temperature=speech.temperature, top_p=speech.top_p, features=features, **how)
+    return Agent(model, schedule, temperature=speech.temperature, top_p=speech.top_p, features=features, **how)
 
 
 def taught(folder: Path) -> dict[str, Any]:
@@ -107,16 +113,70 @@ def taught(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: the file that says so is damaged.
     """
+    return {name: value for name, value in _remembered(folder).items() if name in Speech.__annotations__}
+
+
+def told_prices(folder: Path) -> list[float] | None:
+    """Prices, one of which a model that was trained in this directory found in every prompt; None where that is not known.
+
+    Raises:
+        UserError: the file that says so is damaged.
+    """
+    return _remembered(folder).get("told_prices")
+
+
+def remember(
+    folder: Path,
+    environment: str,
+    prices: Sequence[float],
+    *,
+    prompts: str,
+    history: int,
+    max_plan_tokens: int,
+    max_action_tokens: int,
+) -> None:
+    """Write down how a model that is trained in this directory is spoken to, and where.
+
+    Args:
+        folder: of the training.
+        environment: its name.
+        prices: that stood in prompts; none: no price did.
+        prompts, history, max_plan_tokens, max_action_tokens: of the agent.
+    """
+    said = {"prompts": prompts, "history": history, "max_plan_tokens": max_plan_tokens, "max_action_tokens": max_action_tokens}
+    said |= {"told_prices": [*prices], "environment": environment}
+    write_atomic(folder / TAUGHT, (json.dumps(said, indent=1) + "\n").encode())
+
+
+def _remembered(folder: Path) -> dict[str, Any]:
     path = folder / TAUGHT
     if not path.is_file():
         return {}
     try:
-        return {name: value for name, value in json.loads(path.read_text(encoding="utf-8")).items() if name in Speech.__annotations__}
-    except (ValueError, AttributeError):
-        raise UserError(f"{path} is damaged; delete it and give --prompts and --history") from None
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is damaged; delete it and give --prompts and --history")
+    return found
 
 
-def remember(folder: Path, prompts: str, history: int, max_plan_tokens: int, max_action_tokens: int) -> None:
-    """Write down how a model that is trained in this directory is spoken to."""
-    said = {"prompts": prompts, "history": history, "max_plan_tokens": max_plan_tokens, "max_action_tokens": max_action_tokens}
-    write_atomic(folder / TAUGHT, (json.dumps(said, indent=1) + "\n").encode())
+def _check_lessons(model: LanguageModel, folder: Path, price: float | None, environment: str) -> None:
+    """See that a model is told a price where it was in training, and only there; and note what it has not met."""
+    from unseen.planning.models.local import LocalModel
+
+    prices, there = told_prices(folder), _remembered(folder).get("environment", environment)
+    known = ", ".join(f"{one:g}" for one in prices or ())
+    if price is None and prices:
+        raise UserError(f"{folder} was trained with one of the prices {known} in every prompt; give one of them as --told-price")
+    if price is not None and prices is not None and not prices:
+        raise UserError(
+            f"--told-price {price:g}: {folder} was never told a price in training; leave it out, or train with several "
+            "(unseen plan sft --told-prices, unseen plan rl --plan-price)"
+        )
+    if price is not None and isinstance(model, LocalModel):
+        check_told(model, [price])
+    if price is not None and prices and price not in prices:
+        print(f"unseen: note: {folder} was never told the price {price:g}, but {known}", file=sys.stderr)
+    if there != environment:
+        print(f"unseen: note: {folder} was trained in {there}, not in {environment}", file=sys.stderr)
