@@ -10,13 +10,12 @@ import polars as pl
 
 from unseen.experiments.reproduce.planning_rl import PRIMED, Found, Outcome
 from unseen.planning.accounting import estimate, per_episode
-from unseen.planning.equal_tokens import at_equal_tokens
+from unseen.planning.equal_tokens import FEWEST, at_equal_tokens
 from unseen.planning.peoples_plans import best_of
 from unseen.reports.blocks import Block, Cell, Figure, Section, Table, Text
-from unseen.reports.curves import Band, Curves, band
+from unseen.reports.curves import Band
 from unseen.reports.figures import learning_curves
 from unseen.reports.planning import interval
-from unseen.reports.statistics import Interval
 from unseen.reports.text import number
 
 POINTS = 15  # of a learning curve: updates are averaged in so many parts
@@ -37,6 +36,8 @@ def _section(found: Found, value: str) -> Section:
     if done:
         blocks += [_curves(done, "return", "return of an episode"), _curves(done, "planning_frequency", "share of steps with a new plan")]
         blocks.append(_after(found, done, value))
+        if len(done) > 1:
+            blocks.append(_differences(done, value))
         if found.fixed:
             blocks.append(_at_equal_tokens(found, done, value))
     if found.people is not None and len(found.people):
@@ -56,6 +57,15 @@ def _lead(found: Found) -> str:
         f"{rl.updates} updates of {rl.live} episodes by {rl.steps} steps ({rl.updates * rl.live * rl.steps:,} steps of the environment), "
         f"{seeds} {'seed' if seeds == 1 else 'seeds'} planned. SFT: taught by a scripted teacher that plans; never plans: the same "
         "trajectories without a word of plans; base: taught legal moves and random plans by a random walker."
+        + (_familiar(found) if found.familiar else "")
+    )
+
+
+def _familiar(found: Found) -> str:
+    scored = found.grid.world.episodes + found.grid.instances
+    return (
+        f" {found.familiar} of the {scored} instances that agents are scored on occur among those of the lessons or of training, and are "
+        "left out."
     )
 
 
@@ -68,28 +78,29 @@ def _by_variant(found: Found) -> dict[str, list[Outcome]]:
 
 
 def _curves(done: Mapping[str, Sequence[Outcome]], metric: str, label: str) -> Figure:
-    drawn = {name: _band([o.curves for o in outcomes if o.curves is not None], metric) for name, outcomes in done.items()}
+    tables = {name: [o.curves for o in outcomes if o.curves is not None and metric in o.curves.columns] for name, outcomes in done.items()}
+    drawn = {name: band for name, some in tables.items() if some and (band := _band(some, metric)) is not None}
     last = "; ".join(f"{name}: {number(curve.middle[-1])}" for name, curve in drawn.items())
     seeds = sorted({len(outcomes) for outcomes in done.values()})
-    caption = f"While training, over {' or '.join(map(str, seeds))} seeds: interquartile mean"
-    caption += ", its 95 % bootstrap interval shaded." if max(seeds) > 1 else "; one seed has no interval."
+    caption = f"While training, mean over {' or '.join(map(str, seeds))} {'seed' if seeds == [1] else 'seeds'}"
+    caption += "; shaded from the lowest to the highest." if max(seeds) > 1 else "."
     return Figure(learning_curves(drawn, y_label=label), caption, f"{label} over training. At the end: {last}.")
 
 
-def _band(tables: Sequence[pl.DataFrame], metric: str) -> Band:
-    """The curve of some seeds, each averaged in as many parts."""
-    parts = min(POINTS, *(len(table) for table in tables))
-    rows = [np.array_split(_filled(table[metric].to_numpy().astype(np.float64)), parts) for table in tables]
-    steps = np.array([part[-1] for part in np.array_split(tables[0]["env_steps"].to_numpy(), parts)], np.float64)
-    return band(Curves(metric, steps, np.array([[part.mean() for part in row] for row in rows]), tuple(range(len(tables)))))
+def _band(tables: Sequence[pl.DataFrame], metric: str) -> Band | None:
+    """Means over some seeds with their range, as far as all of them came; None where nothing is known of one.
 
-
-def _filled(values: np.ndarray) -> np.ndarray:
-    """Updates in which no episode ended say what the one before said; before the first, what it says."""
-    known = np.flatnonzero(np.isfinite(values))
-    if not len(known):
-        return np.zeros_like(values)
-    return values[known[np.maximum(np.searchsorted(known, np.arange(len(values)), side="right") - 1, 0)]]
+    An update counts for the steps up to it. The first is left out: short episodes end in it, and long ones do not.
+    """
+    known = [table.filter(pl.col(metric).is_not_null() & (pl.col("update") > 0)) for table in tables]
+    if not all(len(table) for table in known):
+        return None
+    parts = min(POINTS, *(len(table) for table in known))
+    points = [[np.array_split(t[name].to_numpy().astype(np.float64), parts) for name in ("env_steps", metric)] for t in known]
+    means = [[np.array([part.mean() for part in one]) for one in each] for each in points]
+    steps = np.linspace(max(x[0] for x, _ in means), min(x[-1] for x, _ in means), parts)
+    values = np.array([np.interp(steps, x, y) for x, y in means])
+    return Band(steps, values.mean(0), values.min(0), values.max(0))
 
 
 def _after(found: Found, done: Mapping[str, Sequence[Outcome]], value: str) -> Table:
@@ -102,27 +113,51 @@ def _after(found: Found, done: Mapping[str, Sequence[Outcome]], value: str) -> T
     for name, outcomes in done.items():
         tables = [per_episode(o.after) for o in outcomes if o.after is not None]
         rows.append([name, str(len(tables)), *(_over_seeds([float(t[c].mean()) for t in tables]) for c in shown)])  # type: ignore[arg-type]
-    caption = "Means over the same fresh instances; before: 95 % intervals over instances; after: the lowest and the highest seed."
+    caption = (
+        "Means over the same instances, which nobody was trained on; before: 95 % intervals over instances; after: lowest and highest seed."
+    )
     return Table(("agent", "seeds", *(name.replace("_", " ") for name in shown)), rows, caption)
 
 
 def _over_seeds(values: Sequence[float]) -> Cell:
-    return Interval(float(np.mean(values)), min(values), max(values)) if len(values) > 1 else float(values[0])
+    return f"{number(float(np.mean(values)))} ({number(min(values))} to {number(max(values))})" if len(values) > 1 else float(values[0])
+
+
+def _differences(done: Mapping[str, Sequence[Outcome]], value: str) -> Table:
+    """Every variant against the first, instance by instance; over the seeds that both have."""
+    (first, base), *others = done.items()
+    rows: list[list[Cell]] = []
+    for name, outcomes in others:
+        seeds = sorted({o.seed for o in base} & {o.seed for o in outcomes})
+        if seeds:
+            gap = _by_instance(outcomes, seeds, value) - _by_instance(base, seeds, value)
+            each = [float(np.mean(_by_instance(outcomes, [k], value) - _by_instance(base, [k], value))) for k in seeds]
+            rows.append([name, str(len(seeds)), interval(estimate(gap)), ", ".join(number(one) for one in each)])
+    heads = ("agent", "seeds", f"{value} above {first}", "by seed")
+    return Table(heads, rows, "Differences on the same instances, each averaged over seeds; 95 % intervals over instances, not over seeds.")
+
+
+def _by_instance(outcomes: Sequence[Outcome], seeds: Sequence[int], value: str) -> np.ndarray:
+    tables = [per_episode(o.after).sort("seed") for o in outcomes if o.after is not None and o.seed in seeds]
+    return np.mean([table[value].to_numpy().astype(np.float64) for table in tables], axis=0)
 
 
 def _at_equal_tokens(found: Found, done: Mapping[str, Sequence[Outcome]], value: str) -> Table:
     rows: list[list[Cell]] = []
     for outcomes in done.values():
         for o in outcomes:
-            if o.variant.plans and o.after is not None:
-                at = at_equal_tokens(o.after, found.fixed, value)
-                gap = Interval(at.gap.mean, at.gap.low, at.gap.high)
-                rows.append([o.variant.name, str(o.seed), at.tokens, at.value, at.fixed, gap, " and ".join(at.schedules)])
-    heads = ("agent", "seed", "tokens", value, "fixed schedules", "above them by", "which")
+            if o.after is None or not o.variant.plans:
+                continue
+            for whose, fixed in (("its own", o.fixed), ("the student's", found.fixed)):
+                if fixed and len(o.after) >= FEWEST:
+                    at = at_equal_tokens(o.after, fixed, value)
+                    which = f"{whose}: {' and '.join(at.schedules)}"
+                    rows.append([o.variant.name, str(o.seed), at.tokens, at.value, which, at.fixed_tokens, at.fixed, interval(at.gap)])
+    heads = ("agent", "seed", "tokens", value, "rival", "its tokens", f"its {value}", "above it by")
     caption = (
-        "Trained agents that decide for themselves, against fixed schedules of the taught student that write no more tokens (the best "
-        "mixture of two, chosen on these instances); 95 % bootstrap intervals over instances. Only the agent was reinforced: above 0 is "
-        "the gain of both, acting better and planning when it pays."
+        "Trained agents that decide for themselves, against the best mixture of two fixed schedules that writes no more tokens, chosen on "
+        "one half of the instances and met on the other; 95 % intervals over instances. Its own: the trained agent made to plan by the "
+        "clock, so that only the decision differs; the student's: before reinforcement."
     )
     return Table(heads, rows, caption)
 
@@ -153,13 +188,15 @@ def reinforcement_json(found: Sequence[Found]) -> list[dict[str, Any]]:
     for one in found:
         cells = []
         for o in one.outcomes:
-            if o.curves is None or o.after is None:
+            if o.curves is None or o.after is None or not len(o.curves):
                 continue
             table = per_episode(o.after)
             figures: dict[str, Any] = {name: float(table[name].mean()) for name in SHOWN}  # type: ignore[arg-type]
             if o.variant.plans and one.fixed:
-                at = at_equal_tokens(o.after, one.fixed, "success")
-                figures["above_fixed_at_equal_tokens"] = at.gap._asdict() | {"fixed": at.fixed, "schedules": list(at.schedules)}
+                for name, fixed in (("own", o.fixed), ("student", one.fixed)):
+                    if fixed and len(o.after) >= FEWEST:
+                        at = at_equal_tokens(o.after, fixed, "success")
+                        figures[f"above_{name}_fixed"] = at.gap._asdict() | {"fixed": at.fixed, "schedules": list(at.schedules)}
             last = o.curves.tail(5)
             trained = {"env_steps": int(o.curves["env_steps"][-1]), "wall_s": float(o.curves["wall_s"][-1]), "kl": float(last["kl"].mean())}  # type: ignore[arg-type]
             cells.append({"variant": o.variant.name, "seed": o.seed, "stopped": o.stopped, **trained, **figures})
@@ -167,5 +204,13 @@ def reinforcement_json(found: Sequence[Found]) -> list[dict[str, Any]]:
             name: {c: float(per_episode(episodes)[c].mean()) for c in SHOWN}  # type: ignore[arg-type]
             for name, episodes in {**one.before, **{f"fixed, {word}": played for word, played in one.fixed.items()}}.items()
         }
-        said.append({"grid": one.grid.name or "first stage", "options": dict(one.grid.world.options), "before": before, "cells": cells})
+        said.append(
+            {
+                "grid": one.grid.name or "first stage",
+                "options": dict(one.grid.world.options),
+                "familiar": one.familiar,
+                "before": before,
+                "cells": cells,
+            }
+        )
     return said

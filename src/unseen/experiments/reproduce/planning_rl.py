@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 
 from unseen.data.episodes import Episodes
+from unseen.environments.text.contract import TextEnvironment
 from unseen.environments.text.graph_search import GraphSearch
 from unseen.experiments.reproduce.directory import Clock, claim
-from unseen.experiments.reproduce.planning import SCALES, WORDING, Kind, Say, Scale, Work, graph, scale_named
+from unseen.experiments.reproduce.planning import SCALES, TAUGHT_FROM, WORDING, Kind, Say, Scale, Work, graph, scale_named
 from unseen.planning.agent import Agent
 from unseen.planning.models.local import LocalModel
 from unseen.planning.peoples_plans import human_plans
@@ -25,6 +27,7 @@ from unseen.planning.rl.settings import RL
 from unseen.planning.sft import SFT
 from unseen.runs.files import local_path, make_directory, write_atomic
 
+PEOPLE_FROM = 10_000  # seeds of the instances for people's plans
 SLICE = 10  # updates between two looks at the clock
 
 
@@ -116,6 +119,7 @@ class Outcome(NamedTuple):
         curves: of training; None where it was not finished.
         after: episodes of the trained agent, deciding for itself; None likewise.
         stopped: why it ended early; empty where it did not.
+        fixed: schedule -> its episodes under it; of the primed agent only.
     """
 
     variant: Variant
@@ -123,6 +127,7 @@ class Outcome(NamedTuple):
     curves: pl.DataFrame | None
     after: Episodes | None
     stopped: str = ""
+    fixed: Mapping[str, Episodes] = {}
 
 
 class Found(NamedTuple):
@@ -134,6 +139,8 @@ class Found(NamedTuple):
         before: start -> episodes of the models that training starts from, deciding for themselves or never planning.
         fixed: schedule -> episodes of the taught student.
         people: a row per attempt under each kind of plan, of the student before and of the primed agent after reinforcement (column when).
+        familiar: how many of the instances that anybody was scored on occur among those that somebody was trained on. Small trees are few:
+            these are left out of everything that is here.
     """
 
     grid: Grid
@@ -141,6 +148,7 @@ class Found(NamedTuple):
     before: Mapping[str, Episodes]
     fixed: Mapping[str, Episodes]
     people: pl.DataFrame | None
+    familiar: int = 0
 
 
 def run(directory: str | os.PathLike[str], scale_name: str, *, minutes: float | None = None, say: Say = print) -> tuple[Found, ...]:
@@ -179,7 +187,44 @@ def _grid(folder: Path, grid: Grid, clock: Clock, say: Say) -> Found:
         if variant.start in students and name not in before:
             before[name] = work.played(students[variant.start], variant.schedule, f"{variant.start}-{variant.schedule}")
     outcomes = tuple(_outcome(work, grid, variant, seed, variant.start in students) for variant, seed in _cells(grid))
-    return Found(grid, outcomes, _there(before), _there(fixed), _people(work, grid, students.get("student")))
+    people = _people(work, grid, students.get("student"))
+    return _unfamiliar(Found(grid, outcomes, _there(before), _there(fixed), people), work.world)
+
+
+def _unfamiliar(found: Found, world: TextEnvironment) -> Found:
+    """Without the episodes on instances that occur among those of the lessons or of reinforcement."""
+    if not isinstance(world, GraphSearch):
+        return found  # worlds are drawn from millions
+    grid = found.grid
+    last = PEOPLE_FROM + grid.instances
+    scored = {seed: _instance(world, seed) for seed in (*range(grid.world.episodes), *range(PEOPLE_FROM, last))}
+    trained = {_instance(world, seed) for seed in range(TAUGHT_FROM, TAUGHT_FROM + grid.world.lessons)}
+    for o in found.outcomes:
+        begun = 0 if o.curves is None or not len(o.curves) else int(o.curves["episodes"].sum()) + grid.rl.live
+        trained |= {_instance(world, seed) for seed in range(_first_seed(grid, o.seed), _first_seed(grid, o.seed) + begun)}
+    fresh = {seed for seed, instance in scored.items() if instance not in trained}
+
+    def kept(episodes: Episodes) -> Episodes:
+        return episodes.select(np.isin(episodes.info["seed"], list(fresh)))
+
+    outcomes = tuple(
+        o._replace(after=None if o.after is None else kept(o.after), fixed={w: kept(e) for w, e in o.fixed.items()}) for o in found.outcomes
+    )
+    before, fixed = ({name: kept(episodes) for name, episodes in played.items()} for played in (found.before, found.fixed))
+    people = None if found.people is None else found.people.filter(pl.col("seed").is_in(list(fresh)))
+    return Found(grid, outcomes, before, fixed, people, len(scored) - len(fresh))
+
+
+def _instance(world: GraphSearch, seed: int) -> tuple[str, str]:
+    """What makes an instance: the graph, and the way from start to target."""
+    world.reset(seed)
+    known = world.signals()
+    return known["graph"], known["path"]
+
+
+def _first_seed(grid: Grid, seed: int) -> int:
+    """Of a cell's training episodes: far from those of other seeds, of the lessons and of what is scored."""
+    return grid.rl.first_seed * (1 + seed)
 
 
 def _starts(grid: Grid) -> list[Kind]:
@@ -222,7 +267,7 @@ def _reinforced(work: Work, grid: Grid, variant: Variant, seed: int, place: Path
 
     make_directory(place)
     plans = "may" if variant.plans else "never"
-    settings = replace(grid.rl, plans=plans, plan_price=variant.price, seed=seed, first_seed=grid.rl.first_seed * (1 + seed))
+    settings = replace(grid.rl, plans=plans, plan_price=variant.price, seed=seed, first_seed=_first_seed(grid, seed))
     scale, name = grid.world, place.name
     for updates in [*range(SLICE, settings.updates, SLICE), settings.updates]:
         if work.clock.over:
@@ -268,4 +313,4 @@ def _people(work: Work, grid: Grid, student: LocalModel | None) -> pl.DataFrame 
 
 
 def _asked(agent: Agent, world: GraphSearch, grid: Grid) -> pl.DataFrame:
-    return human_plans(agent, world, grid.instances, seed=10_000, attempts=grid.attempts)
+    return human_plans(agent, world, grid.instances, seed=PEOPLE_FROM, attempts=grid.attempts)
