@@ -23,6 +23,7 @@ from unseen.experiments.reproduce.planning import SCALES, TAUGHT_FROM, WORDING, 
 from unseen.planning.agent import Agent
 from unseen.planning.models.local import LocalModel
 from unseen.planning.peoples_plans import human_plans
+from unseen.planning.rl.rollouts import APART
 from unseen.planning.rl.settings import RL
 from unseen.planning.sft import SFT
 from unseen.runs.files import local_path, make_directory, write_atomic
@@ -223,8 +224,8 @@ def _instance(world: GraphSearch, seed: int) -> tuple[str, str]:
 
 
 def _first_seed(grid: Grid, seed: int) -> int:
-    """Of a cell's training episodes: far from those of other seeds, of the lessons and of what is scored."""
-    return grid.rl.first_seed * (1 + seed)
+    """Of a cell's training episodes, as `RL.first_seed` says."""
+    return grid.rl.first_seed + APART * seed
 
 
 def _starts(grid: Grid) -> list[Kind]:
@@ -267,7 +268,7 @@ def _reinforced(work: Work, grid: Grid, variant: Variant, seed: int, place: Path
 
     make_directory(place)
     plans = "may" if variant.plans else "never"
-    settings = replace(grid.rl, plans=plans, plan_price=variant.price, seed=seed, first_seed=_first_seed(grid, seed))
+    settings = replace(grid.rl, plans=plans, plan_price=variant.price, seed=seed)
     scale, name = grid.world, place.name
     for updates in [*range(SLICE, settings.updates, SLICE), settings.updates]:
         if work.clock.over:
