@@ -170,6 +170,56 @@ def reinforced(found: dict[str, Any]) -> list[str]:
     return lines
 
 
+def logged(found: dict[str, Any]) -> list[str]:
+    """What planning was worth, from logs, beside the truth; and what schedules follow from it."""
+    said = found["estimand"]
+    lines = [
+        "## What was planning worth, estimated from logs?",
+        "",
+        f"`python benchmarks/planning_worth.py runs/planning-worth`: {found['player']} (no language model: the truth can be had).",
+        f"{found['logs']} independent logs of {found['episodes_per_log']:,} episodes under `{found['logging']}`; afterwards `{said['policy']}`,",
+        f"discount {said['discount']}, price {said['price']} of a plan token, for estimate and truth alike. Truth: forks of logged states, both",
+        f"arms played on. {found['machine']}.",
+        "",
+        "| situation | truth | mean estimate | its standard error, mean | spread over logs | coverage of 95 % | by the state alone | advice, logs |",
+        "| --- |" + " --- |" * 7,
+    ]
+    for row in found["situations"]:
+        advice = ", ".join(f"{word} {count}" for word, count in row["advice"].items())
+        cells = [f"{row['truth']:.2f} ± {row['truth_error']:.2f}", f"{row['mean_estimate']:.2f}", f"{row['mean_standard_error']:.2f}"]
+        cells += [f"{row['spread_of_estimates']:.2f}", f"{row['coverage']:.2f}", f"{row['by_state_alone']['coverage']:.2f}", advice]
+        lines.append(f"| {row['situation']} | " + " | ".join(cells) + " |")
+    verdicts = ", ".join(f"{count} {colour}" for colour, count in found["verdicts"].items())
+    lines += [
+        "",
+        f"Coverage over logs and situations: {found['coverage']:.2f} (aim: at least 0.9); of importance sampling with the known probabilities "
+        f"{found['check_coverage']:.2f}; of the doubly robust estimate on the encoded state alone {found['coverage_by_state_alone']:.2f}. "
+        f"Verdicts: {verdicts}.",
+        "",
+        "**Schedules that follow from it** (`when-worth-it`, rule *interval*), on fresh instances, against the best mixture of fixed schedules",
+        "that writes no more tokens; discounted return:",
+        "",
+        "| the log's policy | schedule decides | logs | reached | output tokens | above fixed schedules |",
+        "| --- |" + " --- |" * 5,
+    ]
+    for policy, rounds in found["schedules"].items():
+        if policy == "others":
+            continue
+        for k, of_round in enumerate(rounds):
+            for one in of_round["schedules"]:
+                gap = one["above_fixed_at_equal_tokens"]["discounted_return"]
+                decides = "; ".join(f"{where}: {what}" for where, what in one["decides"].items())
+                cells = [
+                    f"`{policy}`" + (f", round {k + 1}" if len(rounds) > 1 else ""),
+                    decides,
+                    str(one["logs"]),
+                    f"{one['success']:.2f}",
+                ]
+                cells += [f"{one['output_tokens']:.0f}", f"{gap['mean']:.2f} [{gap['low']:.2f}, {gap['high']:.2f}]"]
+                lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
+
+
 def page() -> str:
     lines = [HEAD]
     if (FOLDER / "results.json").exists():
@@ -177,6 +227,8 @@ def page() -> str:
         lines += [*sweep(found), *worth(found), *obedience(found)]
     if (FOLDER / "reinforced.json").exists():
         lines += reinforced(json.loads((FOLDER / "reinforced.json").read_text(encoding="utf-8")))
+    if (FOLDER / "worth.json").exists():
+        lines += logged(json.loads((FOLDER / "worth.json").read_text(encoding="utf-8")))
     if (FOLDER / "crafter_teacher.json").exists():
         lines += teacher(json.loads((FOLDER / "crafter_teacher.json").read_text(encoding="utf-8")))
     remarks = FOLDER / "remarks.md"
