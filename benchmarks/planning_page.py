@@ -177,11 +177,12 @@ def logged(found: dict[str, Any]) -> list[str]:
         "## What was planning worth, estimated from logs?",
         "",
         f"`python benchmarks/planning_worth.py runs/planning-worth`: {found['player']} (no language model: the truth can be had).",
-        f"{found['logs']} independent logs of {found['episodes_per_log']:,} episodes under `{found['logging']}`; afterwards `{said['policy']}`,",
-        f"discount {said['discount']}, price {said['price']} of a plan token, for estimate and truth alike. Truth: forks of logged states, both",
-        f"arms played on. {found['machine']}.",
+        f"{found['logs']} independent logs of {found['episodes_per_log']:,} episodes under `{found['logging']}`; afterwards",
+        f"`{said['policy']}`, discount {said['discount']}, price {said['price']} of a plan token, for estimate and truth alike.",
+        f"Truth: forks of logged states, both arms played on. {found['machine']}.",
         "",
-        "| situation | truth | mean estimate | its standard error, mean | spread over logs | coverage of 95 % | by the state alone | advice, logs |",
+        "| situation | truth | mean estimate | its standard error, mean | spread over logs | coverage of 95 % | by the state alone | "
+        "advice, logs |",
         "| --- |" + " --- |" * 7,
     ]
     for row in found["situations"]:
@@ -192,12 +193,12 @@ def logged(found: dict[str, Any]) -> list[str]:
     verdicts = ", ".join(f"{count} {colour}" for colour, count in found["verdicts"].items())
     lines += [
         "",
-        f"Coverage over logs and situations: {found['coverage']:.2f} (aim: at least 0.9); of importance sampling with the known probabilities "
-        f"{found['check_coverage']:.2f}; of the doubly robust estimate on the encoded state alone {found['coverage_by_state_alone']:.2f}. "
-        f"Verdicts: {verdicts}.",
+        f"Coverage over logs and situations: {found['coverage']:.2f} (aim: at least 0.9); of importance sampling with the known",
+        f"probabilities {found['check_coverage']:.2f}; of the doubly robust estimate on the encoded state alone",
+        f"{found['coverage_by_state_alone']:.2f}. Verdicts: {verdicts}.",
         "",
-        "**Schedules that follow from it** (`when-worth-it`, rule *interval*), on fresh instances, against the best mixture of fixed schedules",
-        "that writes no more tokens; discounted return:",
+        "**Schedules that follow from it** (`when-worth-it`, rule *interval*), on fresh instances, against the best mixture of fixed",
+        "schedules that writes no more tokens; discounted return:",
         "",
         "| the log's policy | schedule decides | logs | reached | output tokens | above fixed schedules |",
         "| --- |" + " --- |" * 5,

@@ -291,7 +291,7 @@ def test_a_price_that_stops_all_planning_is_said_and_marked():
     done = trained(replace(settings, kl_limit=None, kl_weight=0.0, entropy_weight=0.0), model=model, say=said.append)
     assert done.silent
     (line,) = (line for line in said if "planning has stopped" in line)
-    assert re.search(r"0\.\d\d% of steps planned in the last 3 rollouts, [1-9]\d*\.\d\d% in the first$", line)
+    assert re.search(r"0\.\d\d% of steps planned in the last 3 rollouts, [1-9]\d*\.\d\d% in the first 3$", line)
     assert not trained(replace(SETTINGS, plans="never"), model=student()).silent
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import unseen
 from unseen.commands.past import past_section
-from unseen.commands.planned import planned_section
+from unseen.commands.planned import planned_section, worth_section
 from unseen.commands.progress import progress
 from unseen.commands.recalled import recalled_section
 from unseen.reports.blocks import Code, Section, Table, Text
@@ -42,6 +42,7 @@ def quickstart(directory: str | os.PathLike[str], *, env_steps: int = 120_000, s
             past_section(),
             recalled_section(folder, 2 * env_steps),
             planned_section(),
+            worth_section(),
             _not_done(),
         ],
         "Decisions under partial information. Every figure on this page was computed just now, on this machine.",

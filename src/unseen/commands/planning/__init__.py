@@ -232,9 +232,10 @@ def teach(command: Teach) -> int:
 def learn(command: Reinforce) -> int:
     from unseen.planning.models.local import LocalModel
     from unseen.planning.rl.critic import TextCritic
-    from unseen.planning.rl.loop import planned, reinforce
+    from unseen.planning.rl.loop import reinforce
     from unseen.planning.rl.processes import processes
     from unseen.planning.rl.served import ServedModel
+    from unseen.planning.rl.silence import in_words
 
     found = weights(command.model)
     if found is None:
@@ -269,7 +270,7 @@ def learn(command: Reinforce) -> int:
     if len(done.curves):
         _print(done.curves.select(columns)[:: max(1, len(done.curves) // 10)])
     if done.silent:
-        print(f"planning has stopped: {planned(done.curves.to_dicts())}")
+        print(f"planning has stopped: {in_words(done.curves.to_dicts())}")
     print(f"curves: {folder / 'curves.parquet'}")
     print(f"model: {folder}" + (f" (stopped: {done.stopped})" if done.stopped else ""))
     return 1 if done.stopped else 0

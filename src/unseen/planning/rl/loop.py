@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -35,6 +35,7 @@ from unseen.planning.rl.prices import check_told
 from unseen.planning.rl.processes import Processes, by_the_first, processes
 from unseen.planning.rl.rollouts import Rollout, Rollouts
 from unseen.planning.rl.settings import RL
+from unseen.planning.rl.silence import in_words, stopped_planning
 from unseen.planning.rl.tags import with_tags
 from unseen.planning.rl.update import Diverged, Losses, kl_to_reference, learn
 from unseen.planning.schedules import Schedule
@@ -42,8 +43,6 @@ from unseen.planning.steps import AskHuman
 from unseen.planning.training import adapted, drawing
 
 Say = Callable[[str], None]
-QUIET = 3  # rollouts at the end that are compared with as many at the beginning
-STOPPED = 0.02  # of the planning frequency at first, below which planning is said to have stopped
 FOREIGN, FOREIGN_ROUNDED = 0.05, 0.2  # mean difference of log-probabilities between who writes and who learns; what rounding does in 32
 # bits, and where anything is computed in 16, is far below it
 
@@ -180,18 +179,6 @@ def _said(agent: Agent, critic: TextCritic, world: TextEnvironment, settings: RL
     return json.loads(json.dumps(said | digest_of(model)))
 
 
-def frequencies(curves: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
-    """The shares of steps that planned in the first rollouts and in the last."""
-    first, last = (float(np.mean([row["planning_frequency"] for row in some])) for some in (curves[:QUIET], curves[-QUIET:]))
-    return first, last
-
-
-def planned(curves: Sequence[Mapping[str, Any]]) -> str:
-    """Both in words."""
-    first, last = frequencies(curves)
-    return f"{last:.2%} of steps planned in the last {min(QUIET, len(curves))} rollouts, {first:.2%} in the first"
-
-
 class _Run:
     """A training under way."""
 
@@ -270,7 +257,7 @@ class _Run:
                 by_the_first(self.others, lambda: writer.load(self.model))
             self._log(update, played, seen, told, kl, time.perf_counter() - begun)
             if self._silent() and not silent:
-                say(f"update {update:,}: planning has stopped: {planned(self.curves)}")
+                say(f"update {update:,}: planning has stopped: {in_words(self.curves)}")
             silent = self._silent()
             if (update + 1) % settings.save_every == 0 or update + 1 == settings.updates:
                 say(self._line())
@@ -325,10 +312,7 @@ class _Run:
         return {name: p.detach().clone() for name, p in self.learner.network.named_parameters() if p.requires_grad}
 
     def _silent(self) -> bool:
-        if self.settings.plans == "never" or len(self.curves) < QUIET:
-            return False
-        first, last = frequencies(self.curves)
-        return last == 0 or last < STOPPED * first
+        return self.settings.plans == "may" and stopped_planning(self.curves)
 
     # --- what is told and kept
 
