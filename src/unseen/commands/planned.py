@@ -51,8 +51,8 @@ def worth_section() -> Section:
     found = logged_worth_section(worth_from_logs(log, Estimand(price=PRICE)))
     told = Text(
         f"{LOGGED} episodes in which a coin decided whether to plan, and was kept. From these alone: what a plan was worth in each "
-        f"situation, net of a price of {PRICE} for each of its words, and whether the estimate is to be trusted. So few episodes leave wide "
-        "intervals."
+        f"situation, net of a price of {PRICE} for each of its words, and whether the estimate is to be trusted. So few episodes leave "
+        "wide intervals."
     )
     again = Code(
         f"unseen plan evaluate graph-search --schedule {COIN} --signals graph --out runs/log\nunseen plan worth graph-search --log runs/log"
