@@ -19,16 +19,18 @@ from rl_toys import HOW, WORDING, WORDS, Hints, student
 
 from unseen.errors import UserError
 from unseen.planning.agent import Agent
+from unseen.planning.models import local
 from unseen.planning.models.local import LocalModel
 from unseen.planning.play import evaluate
 from unseen.planning.rl import loop
 from unseen.planning.rl.batch import Learner, rows_of
 from unseen.planning.rl.critic import TextCritic, Values
 from unseen.planning.rl.loop import reinforce
-from unseen.planning.rl.processes import Alone
+from unseen.planning.rl.processes import Alone, by_the_first
 from unseen.planning.rl.rollouts import Rollouts
 from unseen.planning.rl.samples import Speech
 from unseen.planning.rl.settings import RL
+from unseen.planning.rl.silence import in_words, stopped_planning
 from unseen.planning.rl.update import learn
 
 SETTINGS = RL(
@@ -93,10 +95,13 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path, monkeypatch, unin
     assert same(weights(again.model), uninterrupted[0])
 
 
-@pytest.mark.parametrize("how", [{"advantages": "dual"}, {"advantages": "group", "group": 2}, {"plan_price": (0.0, 0.5)}])
-def test_other_advantages_and_told_prices_go_on_to_the_same_bits(tmp_path, monkeypatch, how):
+@pytest.mark.parametrize(
+    ("how", "history"),
+    [({"advantages": "dual"}, 1), ({"advantages": "group", "group": 2}, 1), ({"plan_price": (0.0, 0.5)}, 1), ({}, 3)],
+)
+def test_other_advantages_told_prices_and_longer_windows_go_on_to_the_same_bits(tmp_path, monkeypatch, how, history):
     settings, real = replace(SETTINGS, **how), loop.learn
-    whole = trained(settings)
+    whole = trained(settings, history=history)
 
     def dying(*given):
         if given[4] == 3:
@@ -106,9 +111,46 @@ def test_other_advantages_and_told_prices_go_on_to_the_same_bits(tmp_path, monke
     with monkeypatch.context() as patch:
         patch.setattr(loop, "learn", dying)
         with pytest.raises(Killed):
-            trained(settings, tmp_path)
-    done = trained(settings, tmp_path, student())
+            trained(settings, tmp_path, history=history)
+    done = trained(settings, tmp_path, student(), history=history)
     assert same(weights(done.model), weights(whole.model))
+
+
+def test_a_run_in_slices_is_stopped_where_a_whole_one_is(tmp_path):
+    """Each slice ends between two snapshots of good weights, and the divergence is looked at after every update."""
+    how = {"warmup": 0, "learning_rate": 0.01, "kl_limit": 0.45, "kl_target": None, "kl_weight": 0.0, "save_every": 4}
+    settings = replace(SETTINGS, updates=9, **how)
+    whole = trained(settings, tmp_path / "whole")
+    assert "above kl_limit" in whole.stopped
+    assert len(whole.curves) >= 4
+    for updates in range(1, 10):
+        sliced = trained(replace(settings, updates=updates), tmp_path / "slices", student())
+        assert not (sliced.stopped and updates < len(whole.curves))
+    assert sliced.stopped == whole.stopped
+    assert sliced.curves.drop(TIMES).equals(whole.curves.drop(TIMES))
+    assert same(weights(sliced.model), weights(whole.model))
+    assert same(weights(LocalModel.load(tmp_path / "slices" / "checkpoint" / "model")), weights(whole.model))
+
+
+def test_the_start_and_the_world_are_a_part_of_what_a_run_is(tmp_path):
+    trained(replace(SETTINGS, updates=1), tmp_path)
+    with pytest.raises(UserError, match=r"holds a run with starting weights = '[0-9a-f]{16}', not '[0-9a-f]{16}'; give another directory"):
+        trained(folder=tmp_path, model=student(seed=9))
+    how = HOW | {"say": quiet}
+    for world, said in ((Hints(max_steps=11), "max_steps = '10', not '11'"), (Hints(10, (2, 4)), r"lengths = '\(2, 8\)', not '\(2, 4\)'")):
+        with pytest.raises(UserError, match=f"holds a run with environment's {said}"):
+            reinforce(student(), world, SETTINGS, tmp_path, **how)
+
+
+def test_another_kind_of_run_is_left_alone(tmp_path):
+    trained(replace(SETTINGS, updates=1), tmp_path)
+    (tmp_path / "checkpoint" / "rl.json").rename(tmp_path / "checkpoint" / "sft.json")
+    asked = []
+    with pytest.raises(UserError, match=r"holds another kind of run \(sft.json, not rl.json\); give another directory"):
+        trained(folder=tmp_path, model=student(), accepted=lambda: asked.append(1))
+    assert not asked
+    trained(replace(SETTINGS, updates=1), tmp_path / "new", accepted=lambda: asked.append(1))
+    assert asked == [1]
 
 
 def test_more_updates_are_the_same_run_and_other_settings_another(tmp_path, uninterrupted):
@@ -134,13 +176,17 @@ def test_pieces_of_a_minibatch_add_up_to_it(uninterrupted):
 
 
 CHILD = """
+import os
 import sys
 sys.path.insert(0, {tests!r})
 import test_rl_loop
 from safetensors.torch import save_file
 from accelerate import PartialState
-done = test_rl_loop.trained(test_rl_loop.replace(test_rl_loop.SETTINGS, updates=3), {folder!r} and test_rl_loop.Path({folder!r}))
-rank = PartialState().process_index
+rank = os.environ["RANK"]
+accepted = lambda: test_rl_loop.Path({out!r}, f"accepted-{{rank}}").touch()
+for updates in (2, 3):  # the second one goes on
+    settings = test_rl_loop.replace(test_rl_loop.SETTINGS, updates=updates)
+    done = test_rl_loop.trained(settings, test_rl_loop.Path({folder!r}), accepted=accepted)
 save_file(test_rl_loop.weights(done.model), {out!r} + f"/{{rank}}.safetensors")
 done.curves.write_parquet({out!r} + f"/{{rank}}.parquet")
 PartialState().destroy_process_group()
@@ -162,6 +208,7 @@ def test_two_processes_learn_what_one_does(tmp_path):
     assert same(one, other)
     assert close(one, weights(alone.model), 2e-4)
     assert same(weights(LocalModel.load(folder / "checkpoint" / "model")), one)
+    assert [path.name for path in tmp_path.glob("accepted-*")] == ["accepted-0"]
     curves = pl.read_parquet(tmp_path / "1.parquet")
     assert curves["env_steps"].to_list() == alone.curves["env_steps"].to_list()
     assert curves["planning_frequency"].to_list() == pytest.approx(alone.curves["planning_frequency"].to_list())
@@ -211,6 +258,47 @@ def test_an_ordinary_checkpoint_learns_with_tags_of_several_tokens_or_of_one():
     assert (rows - rows.mean(0)).abs().max() > 1e-4  # both were trained
 
 
+def test_the_first_process_does_what_is_done_once_and_all_hear_of_its_mistakes():
+    class Second:
+        rank, count = 1, 2
+
+        def __init__(self, first: str | None):
+            self.first = first
+
+        def total(self, tensor):
+            return tensor
+
+        def everyone(self, one):
+            return [self.first, one]
+
+    done = []
+    by_the_first(Alone(), lambda: done.append(0))
+    by_the_first(Second(None), lambda: done.append(1))
+    assert done == [0]
+    with pytest.raises(UserError, match="no space left"):
+        by_the_first(Second("no space left"), lambda: done.append(1))
+
+
+def test_each_process_has_an_accelerator_of_its_own(monkeypatch):
+    class Cuda:
+        is_available, device_count = staticmethod(lambda: True), staticmethod(lambda: 4)
+
+    class Torch:
+        cuda = Cuda
+
+    assert local._accelerator(Torch) == "cuda:0"
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert local._accelerator(Torch) == "cuda:3"
+    assert local._accelerator(torch) == ("cuda:3" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.parametrize("temperature", [0.6, 1.0])
+def test_who_writes_and_who_learns_see_the_same_probabilities(temperature):
+    found = trained(replace(SETTINGS, warmup=0, learning_rate=3e-2), temperature=temperature).curves
+    assert found["mismatch"].max() < 1e-4
+    assert found["kl"][-1] > 1e-3
+
+
 # --- the critic
 
 
@@ -254,6 +342,24 @@ def test_critics_that_would_bias_the_gradient_are_refused():
         trained(replace(SETTINGS, advantages="group", group=2), critic=TextCritic(("word",)))
 
 
+def test_words_that_the_critic_cannot_read_are_told():
+    class Foreign(Hints):
+        def signals(self):
+            return {"word": "xyzzy plugh", "block": "red blue"}
+
+    def said(signal: str) -> list[str]:
+        lines: list[str] = []
+        how = HOW | {"say": lines.append}
+        reinforce(student(), Foreign(max_steps=10), replace(SETTINGS, updates=1), critic=TextCritic((signal,)), **how)
+        return [line for line in lines if "unknown to the model's tokenizer" in line]
+
+    assert said("word")[0].startswith("80% of the words that tell the critic 'word'")  # all texts at once, behind one name
+    assert said("block")[0].startswith("10% of the words that tell the critic 'block'")
+    lines: list[str] = []
+    trained(replace(SETTINGS, updates=1), critic=TextCritic(("word",)), say=lines.append)
+    assert not any("unknown" in line for line in lines)
+
+
 # --- what may go wrong
 
 
@@ -293,6 +399,18 @@ def test_a_price_that_stops_all_planning_is_said_and_marked():
     (line,) = (line for line in said if "planning has stopped" in line)
     assert re.search(r"0\.\d\d% of steps planned in the last 3 rollouts, [1-9]\d*\.\d\d% in the first 3$", line)
     assert not trained(replace(SETTINGS, plans="never"), model=student()).silent
+
+
+def test_planning_has_stopped_where_it_fell_below_2_percent_of_what_it_was():
+    def curves(*shares: float) -> list[dict[str, float]]:
+        return [{"planning_frequency": share} for share in shares]
+
+    assert stopped_planning(curves(0.3, 0.2, 0.1, 0.5, 0.004, 0.003, 0.004))
+    assert not stopped_planning(curves(0.3, 0.2, 0.1, 0.5, 0.004, 0.004, 0.005))
+    assert not stopped_planning(curves(0.003, 0.004, 0.003, 0.003))
+    assert stopped_planning(curves(0.0, 0.0, 0.0))  # it never did
+    assert not stopped_planning(curves(0.0, 0.0))
+    assert in_words(curves(0.3, 0.2, 0.1, 0.0, 0.0, 0.003)) == "0.10% of steps planned in the last 3 rollouts, 20.00% in the first 3"
 
 
 def test_without_plans_none_is_ever_written():

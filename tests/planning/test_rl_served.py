@@ -14,6 +14,7 @@ from unseen.errors import UserError
 from unseen.planning.checkpoints import save_model
 from unseen.planning.models.local import LocalModel
 from unseen.planning.models.small import small_model, word_tokenizer
+from unseen.planning.rl import loop
 from unseen.planning.rl.loop import reinforce
 from unseen.planning.rl.served import ServedModel
 from unseen.planning.rl.settings import RL
@@ -61,15 +62,25 @@ def test_words_that_end_an_output_end_it_outside_plans_only():
     writer.close()
 
 
-def test_a_server_that_keeps_its_weights_is_found_out(tmp_path):
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_server_that_keeps_its_weights_is_found_out_before_anything_is_learned_from_it(tmp_path, monkeypatch, precision):
+    real, learned = loop.learn, []
+    monkeypatch.setattr(loop, "learn", lambda *given: (learned.append(given[4]), real(*given))[1])
     place = tmp_path / "served"
     save_model(student(), place)
     model = student()
     with serving(place, "deaf") as url:
         writer = ServedModel(f"{url}/v1", "policy", model, place)
         with pytest.raises(UserError, match="has other weights than who learns"):
-            reinforce(model, Hints(max_steps=6), replace(SETTINGS, updates=20), **HOW | {"writer": writer, "say": lambda _: None})
+            reinforce(
+                model,
+                Hints(max_steps=6),
+                replace(SETTINGS, updates=20, precision=precision),
+                **HOW | {"writer": writer, "say": lambda _: None},
+            )
         writer.close()
+    assert learned[0] == 0  # the first rollout was played with the weights that learned from it
+    assert len(learned) <= {"float32": 1, "bfloat16": 2}[precision]
 
 
 def test_a_server_with_another_tokenizer_is_refused_before_the_first_rollout(tmp_path):

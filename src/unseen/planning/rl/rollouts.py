@@ -222,7 +222,7 @@ class Rollouts:
     def told(self) -> dict[str, str]:
         """What the critic is told at the beginning, of all tracks together, by name."""
         known = [self._hidden(track) for track in self.tracks]
-        return {name: "\n".join(one[name] for one in known) for name in self.signals}
+        return {name: " ".join(one[name] for one in known) for name in self.signals}
 
     def _next(self, track: Track, ended: list[Ended]) -> None:
         """End an episode and begin another."""
