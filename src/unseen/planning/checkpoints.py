@@ -127,7 +127,11 @@ def recalled(folder: Path, name: str) -> dict[str, Any] | None:
     if not place.exists():
         return None
     if not (place / name).exists() and (place / "model").exists():  # sound weights, which nobody should be told to delete
-        others = ", ".join(sorted(path.name for path in place.glob("*.json"))) or "without any file that says which"
+        others = ", ".join(sorted(path.name for path in place.glob("*.json")))
+        if not others:
+            raise UserError(
+                f"the checkpoint in {str(place)!r} is damaged ({name} is gone), and its weights are there; give another directory"
+            )
         raise UserError(f"{str(folder)!r} holds another kind of run ({others}, not {name}); give another directory")
     try:
         return json.loads((place / name).read_text(encoding="utf-8"))
