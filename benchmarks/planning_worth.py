@@ -5,7 +5,7 @@
 
 The scripted player of graph search, which forgets all that is not in its window or its plan, on trees of 12 nodes of which two edges are
 seen: it shows whether the estimator is right, and says nothing about language models. 20 independent logs under softened:0.25:age:4; for
-each, the worth of planning in five situations with its interval. The truth is measured on decisions of other episodes under the same
+each, the worth of planning in seven situations with its interval. The truth is measured on decisions of other episodes under the same
 logging policy, each played on with a plan and without; besides, as the protocol says, in 200 states of the first log, 64 times each.
 
 Two figures decide: the share of logs and situations whose interval holds the truth (at least 0.9), and how far the schedules that follow

@@ -47,6 +47,9 @@ def test_from_a_log_to_a_table_a_file_a_page_and_a_schedule(log: Path, tmp_path:
     learnt = out / "when-worth-it.json"
     assert learnt.exists() == (said["verdict"]["colour"] != "red")
     if learnt.exists():
+        again = ["--log", str(log), "--policy", f"when-worth-it:{learnt}", "--out", str(out)]
+        assert run("worth", *WORLD, *PLAYER, *again) == 2
+        assert "give another --out" in capsys.readouterr().err
         both = ["--schedules", "never", f"when-worth-it:{learnt}", "--episodes", "3", "--out", str(tmp_path / "sweep")]
         assert run("sweep", *WORLD, *PLAYER, *both) == 0
         assert len(list((tmp_path / "sweep").glob("*.parquet"))) == 2
@@ -77,6 +80,28 @@ def test_mistakes_are_told_in_one_line(log: Path, tmp_path: Path, capsys: pytest
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
+
+
+def test_a_truth_of_a_few_states_leaves_valid_json(log: Path, tmp_path: Path):
+    """One state of a situation has a mean and no error."""
+    asked = ["--log", str(log), "--policy", "age:2", "--truth", "6", "--continuations", "1", "--out", str(tmp_path)]
+    assert run("worth", *WORLD, *PLAYER, *asked) == 0
+
+    def refuse(word: str) -> float:
+        raise AssertionError(word)
+
+    said = json.loads((tmp_path / "worth.json").read_text(), parse_constant=refuse)
+    assert None in [row["truth_error"] for row in said["situations"] if row["truth"] is not None]
+
+
+def test_states_that_are_no_functions_or_fail_are_told_in_one_line(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "state.py").write_text("X = 3\n\n\ndef failing(moment):\n    return {'a': moment.nothing}\n")
+    for name, told in (("X", "X in"), ("failing", "fails with AttributeError")):
+        own = ["--markov", f"{tmp_path / 'state.py'}:{name}", "--out", str(tmp_path / "x")]
+        assert run("worth", *WORLD, *PLAYER, "--log", str(log), *own) == 2
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1
 
 
 def test_logs_of_another_kind_are_refused(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

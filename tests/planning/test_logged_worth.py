@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from stale_world import Stale, agent
 
+from unseen.data import Episodes
 from unseen.errors import UserError
 from unseen.planning.as_treatment import PLAN, treatment
 from unseen.planning.estimand import Estimand
 from unseen.planning.logged_worth import worth_from_logs
 from unseen.planning.measured_truth import truth
 from unseen.planning.play import evaluate
-from unseen.planning.regions import ANY, ELSEWHERE, PLAIN, box
+from unseen.planning.regions import ANY, ELSEWHERE, FORCED, PLAIN, box
 from unseen.planning.schedules import Situation
 from unseen.planning.steering import Intervention, steered
 
@@ -232,6 +234,48 @@ def test_states_and_worlds_that_do_not_fit_are_refused(log):
         truth(agent("random:0.5"), Stale(STEPS, FRESH + 1), log, OLD, states=40, replicates=1)
     with pytest.raises(UserError, match="must be 1 or more"):
         truth(agent("random:0.5"), Stale(STEPS, FRESH), log, OLD, states=0)
+
+
+def test_an_instance_that_is_in_the_log_twice_is_refused(log):
+    """Given twice, a log would make intervals shorter by the root of two."""
+    with pytest.raises(UserError, match=r"seed 0 is in the log 2 times \(of 600 such seeds\)"):
+        worth_from_logs(Episodes.concatenate([log, log]), OLD, markov=by_clock_and_age)
+    apart = Episodes.concatenate([log, logged(episodes=50, seed=10_000)])
+    assert worth_from_logs(apart, OLD, markov=by_clock_and_age).facts["decisions"].sum() == apart.steps
+
+
+@pytest.mark.parametrize("name", [FORCED, ELSEWHERE, "twice"])
+def test_names_that_mean_something_else_or_are_there_twice_are_refused(log, name):
+    some = [box("twice", age=-1), box(name, age=1)]
+    with pytest.raises(UserError, match=name):
+        worth_from_logs(log, OLD, markov=by_clock_and_age, regions=some)
+    with pytest.raises(UserError, match=name):
+        truth(agent("random:0.5"), Stale(STEPS, FRESH), log, OLD, regions=some)
+
+
+def test_a_state_that_fails_says_where(log):
+    wrong: list[tuple[Any, str]] = [
+        (lambda m: {"x": m.nothing}, "step 0 of seed 0 fails with AttributeError"),
+        (lambda m: [1.0], "is of type list"),
+    ]
+    for state, said in wrong:
+        with pytest.raises(UserError, match=said) as told:
+            treatment(log, OLD, markov=state)
+        assert "\n" not in str(told.value)
+
+
+def test_a_truth_of_other_limits_rewards_or_steered_by_a_person_is_refused(log):
+    """None of this is to be seen in what was observed."""
+    player = agent("random:0.5")
+    with pytest.raises(UserError, match="max_steps 6, and here it is 9"):
+        truth(player, Stale(9, FRESH), log, OLD)
+    with pytest.raises(UserError, match="history 1, and here it is 3"):
+        truth(replace(player, history=3), Stale(STEPS, FRESH), log, OLD)
+    with pytest.raises(UserError, match="other rewards here"):
+        truth(player, Stale(STEPS, FRESH, noise=0.1), log, OLD)
+    steered_log = steered(player, Stale(STEPS, FRESH), [Intervention(2, "say 0", 3.0)], episodes=20)
+    with pytest.raises(UserError, match="cannot be asked again"):
+        truth(player, Stale(STEPS, FRESH), steered_log, OLD)
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,23 @@ def test_it_plans_where_its_case_says_and_else_as_the_evaluation_policy():
         WhenWorthIt(cases)
 
 
+def test_a_schedule_is_not_written_over_one_that_it_rests_on(tmp_path):
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    cases = (Case(AGES[0], None, 0.0, -1.0, 1.0),)
+    WhenWorthIt(cases, about={"policy": "age:4"}).write(first)
+    WhenWorthIt(cases, about={"policy": f"when-worth-it:{first}"}).write(second)
+    third = WhenWorthIt(cases, about={"policy": f"when-worth-it:{second}"})
+    for path in (first, second):
+        with pytest.raises(UserError, match="write it to another file"):
+            third.write(path)
+    third.write(tmp_path / "third.json")
+    WhenWorthIt(cases, "lower", {"policy": f"when-worth-it:{first}"}).write(first)  # it asks nobody else
+    said = json.loads(second.read_text())
+    second.write_text(json.dumps(said | {"about": {"policy": f"when-worth-it:{second}"}}))
+    with pytest.raises(UserError, match="rests on itself"):
+        schedule(f"when-worth-it:{second}")
+
+
 @pytest.fixture(scope="module")
 def found():
     log = evaluate(agent("random:0.5"), Stale(6, 2), 300)

@@ -21,13 +21,12 @@ from unseen.planning.accounting import check
 from unseen.planning.estimand import Estimand
 from unseen.planning.markov import Markov, markov_of
 from unseen.planning.moments import FEATURE, Moment, moments
-from unseen.planning.regions import Region, place, regions_of
+from unseen.planning.regions import FORCED, Region, place, regions_of, told_apart
 
 LEAST, MOST = 0.2, 0.8  # of the probability of a plan
 SLACK = 1e-9
 LOGGING = "log with random:P or softened:P:SCHEDULE"
 PLAN, ACT = "plan", "act"
-FORCED = "forced"  # the situation of decisions that nobody drew
 SITUATION = "situation"
 
 
@@ -63,7 +62,8 @@ def treatment(
         regions: situations; None: those of the environment of the log.
 
     Raises:
-        UserError: decisions that were not imposed, have no probability or one outside [0.2, 0.8], or of whose state nothing is known.
+        UserError: decisions that were not imposed, have no probability or one outside [0.2, 0.8], or of whose state nothing is known; an
+            instance that is in the log twice.
 
     Source: ours; the protocol is in the specification of planning as a treatment.
     """
@@ -72,6 +72,7 @@ def treatment(
     name = str(episodes.info["environment"][0])
     markov = markov_of(name) if markov is None else markov
     regions = regions_of(name) if regions is None else regions
+    told_apart(regions)
     now, following = log.moments, log.following
     states, after = _encoded(now, markov), _encoded(following, markov)
     ended = log.ended(estimand)
@@ -197,6 +198,13 @@ def require(episodes: Episodes) -> None:
             raise UserError(f"the decision in {where} {said.format(p=p[row])}")
     if not drawn.any():
         raise UserError("no decision of the log was drawn: a person held the plan in every step")
+    seeds, times = np.unique(episodes.info.get("seed", np.arange(0)), return_counts=True)
+    if (times > 1).any():
+        k = int(np.argmax(times > 1))
+        raise UserError(
+            f"seed {seeds[k]} is in the log {times[k]} times (of {int((times > 1).sum())} such seeds): episodes of one instance are not "
+            "independent, and intervals would be too short; give every recording once, and record more with another --seed"
+        )
 
 
 def _encoded(every: Sequence[Moment], markov: Markov) -> Mapping[str, list[Any]]:
@@ -205,7 +213,7 @@ def _encoded(every: Sequence[Moment], markov: Markov) -> Mapping[str, list[Any]]
     Raises:
         UserError: names that change, or none.
     """
-    rows = [markov(moment) for moment in every]
+    rows = [_state(markov, moment) for moment in every]
     names = list(rows[0])
     for moment, row in zip(every, rows, strict=True):
         if list(row) != names:
@@ -216,6 +224,23 @@ def _encoded(every: Sequence[Moment], markov: Markov) -> Mapping[str, list[Any]]
     if not names:
         raise UserError("the Markov state is empty; it needs at least the time that is left and the age of the plan")
     return {name: [row[name] for row in rows] for name in names}
+
+
+def _state(markov: Markov, moment: Moment) -> Mapping[str, float | str]:
+    """Raises:
+    UserError: a function that fails, or that gives something else than named numbers.
+    """
+    where = f"the Markov state of step {moment.step} of seed {moment.seed}"
+    try:
+        found = markov(moment)
+    except UserError:
+        raise
+    except Exception as error:
+        said = next(iter(str(error).splitlines()), "")
+        raise UserError(f"{where} fails with {type(error).__name__}: {said}; mend the function that is given as markov") from error
+    if not isinstance(found, Mapping):
+        raise UserError(f"{where} is of type {type(found).__name__}; give a dict of named numbers, or words where states are to be counted")
+    return found
 
 
 def _both(chance: Float64[np.ndarray, " m"]) -> Float64[np.ndarray, "m 2"]:

@@ -7,6 +7,7 @@ state is put together from the recording: the same seed and the same actions giv
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from unseen.planning.as_treatment import Log
 from unseen.planning.estimand import Estimand
 from unseen.planning.moments import Moment
 from unseen.planning.paired_runs import State, compared, net_return
-from unseen.planning.regions import Region, place, regions_of
+from unseen.planning.regions import Region, place, regions_of, told_apart
 
 DRAWING = 3  # of the draws that choose decisions of a log
 
@@ -87,7 +88,8 @@ def truth(
         live: continuations at the same time.
 
     Raises:
-        UserError: numbers below 1, a log that breaks the protocol, or one that was played in another world.
+        UserError: numbers below 1, a log that breaks the protocol, one in which a person held plans, or one that was played in another
+            world or with another window.
 
     Source: ours; A_plan is defined by Paglieri et al. 2025 and not measured there.
     """
@@ -96,10 +98,13 @@ def truth(
     estimand = estimand or Estimand()
     environment = make(environment) if isinstance(environment, str) else environment
     regions = regions_of(environment.name) if regions is None else regions
+    told_apart(regions)
     log = Log.of(episodes, estimand.horizon)
+    _same_limits(agent, environment, episodes)
+    if log.forced.any():
+        raise UserError("a person held plans in this log, and cannot be asked again; measure the truth on a log that nobody steered")
     names = np.array([place(regions, moment.features) for moment in log.moments], object)
-    drawn = np.flatnonzero(~log.forced)
-    chosen, shares = _chosen(names, drawn, states, [region.name for region in regions], seed)
+    chosen, shares = _chosen(names, np.arange(len(names)), states, [region.name for region in regions], seed)
     found = [_forked(episodes, int(log.rows[i]), log.moments[i], environment) for i in chosen]
     after = replace(agent, schedule=estimand.then)
     begun = {(state.seed, state.step): str(names[i]) for i, state in zip(chosen, found, strict=True)}
@@ -128,21 +133,36 @@ def _chosen(names: np.ndarray, drawn: np.ndarray, states: int, order: Sequence[s
     return chosen, {name: float((names[drawn] == name).mean()) for name in present}
 
 
+def _same_limits(agent: Agent, environment: TextEnvironment, episodes: Episodes) -> None:
+    """Raises:
+    UserError: another window, or another time limit: neither is to be seen in what was observed.
+    """
+    for name, own in (("history", agent.history), ("max_steps", environment.max_steps)):
+        logged = sorted(set(map(int, episodes.info[name])))
+        if logged != [own]:
+            raise UserError(
+                f"the log was played with {name} {', '.join(map(str, logged))}, and here it is {own}; give what it was played with"
+            )
+
+
 def _forked(episodes: Episodes, row: int, moment: Moment, environment: TextEnvironment) -> State:
     """The state before a recorded decision: the episode's actions again, from its seed.
 
     Raises:
-        UserError: something else is seen there than was recorded.
+        UserError: something else is seen there than was recorded, or was paid before.
     """
     world = copy.deepcopy(environment)
     first = row - moment.step
     seen = world.reset(moment.seed)
-    for action in episodes.actions[first:row]:
-        seen = world.step(str(action)).observation
-    if seen != moment.now:
+    alike = True
+    for action, reward in zip(episodes.actions[first:row], episodes.rewards[first:row], strict=True):
+        step = world.step(str(action))
+        seen, alike = step.observation, alike and math.isclose(step.reward, float(reward), rel_tol=1e-5, abs_tol=1e-6)
+    if seen != moment.now or not alike:
+        other = "shows something else" if seen != moment.now else "was reached with other rewards"
         raise UserError(
-            f"step {moment.step} of seed {moment.seed} shows something else here than in the log; give the environment with the settings "
-            f"that the log was played with ({episodes.info['environment'][0]})"
+            f"step {moment.step} of seed {moment.seed} {other} here than in the log; give the environment with the settings that the log "
+            f"was played with ({episodes.info['environment'][0]})"
         )
     return State(
         moment.seed,

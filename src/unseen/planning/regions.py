@@ -10,6 +10,7 @@ from typing import Any
 from unseen.errors import UserError, unknown
 
 ELSEWHERE = "elsewhere"
+FORCED = "forced"  # the situation of decisions that nobody drew
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,21 @@ def _end(value: Any, missing: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError
     return float(value)
+
+
+def told_apart(regions: Sequence[Region]) -> None:
+    """See that situations can be told apart by their names.
+
+    Raises:
+        UserError: a name that is there twice, or that means something else.
+    """
+    names = [region.name for region in regions]
+    for k, name in enumerate(names):
+        if name in (ELSEWHERE, FORCED):
+            what = "what lies in no situation" if name == ELSEWHERE else "decisions that nobody drew"
+            raise UserError(f"no situation can have the name {name!r}: {what} is called so; give it another")
+        if name in names[:k]:
+            raise UserError(f"two situations have the name {name!r}; give each its own")
 
 
 def place(regions: Sequence[Region], features: Mapping[str, float]) -> str:

@@ -105,8 +105,19 @@ class WhenWorthIt:
                 cases.append(Case(region, None if rule == "interval" else False, 0.0, 0.0, 0.0))
         return cls(tuple(cases), rule, about)
 
+    def rests_on(self, path: str | Path) -> bool:
+        """Whether what it does where nothing follows is read from this file, at first or at second hand."""
+        of = self.otherwise if self.rule == "interval" else None
+        return isinstance(of, WhenWorthIt) and (Path(of.name).resolve() == Path(path).resolve() or of.rests_on(path))
+
     def write(self, path: str | Path) -> None:
-        """As a file of JSON that `schedule("when-worth-it:FILE")` reads."""
+        """As a file of JSON that `schedule("when-worth-it:FILE")` reads.
+
+        Raises:
+            UserError: the file of a schedule that this one rests on.
+        """
+        if self.rests_on(path):
+            raise UserError(f"{str(path)!r} holds the schedule that this one follows where nothing can be told; write it to another file")
         cases = [{**case.region.said(), "plan": case.plan, "worth": case.worth, "low": case.low, "high": case.high} for case in self.cases]
         said = {"schedule": KIND, "version": VERSION, "rule": self.rule, "about": dict(self.about), "situations": cases}
         write_atomic(Path(path), (json.dumps(said, indent=1) + "\n").encode())
@@ -135,6 +146,9 @@ class WhenWorthIt:
         about = said.get("about", {})
         if not isinstance(about, dict):
             raise UserError(f"{str(path)!r} holds no schedule {KIND} of version {VERSION}")
+        kind, _, of = str(about.get("policy", "")).partition(":")
+        if kind == KIND and Path(of).resolve() == Path(path).resolve():
+            raise UserError(f"the schedule {str(path)!r} rests on itself; write one anew with unseen plan worth --log")
         return cls(cases, said["rule"], about, str(path))
 
 

@@ -19,11 +19,14 @@ KINDS = {"green": "good", "amber": "verdict", "red": "poor"}
 
 
 def with_truth(found: LoggedWorth, truth: Truth | None = None) -> pl.DataFrame:
-    """The table of an estimate; with a truth, also truth and truth_error of each situation in which it was measured."""
+    """The table of an estimate; with a truth, also truth and truth_error of each situation in which it was measured.
+
+    The error is None where all of a situation's states are from one episode.
+    """
     table = found.table()
     if truth is None:
         return table
-    measured = truth.by_region().select("situation", truth="mean", truth_error="standard_error")
+    measured = truth.by_region().select("situation", truth="mean", truth_error=pl.col("standard_error").fill_nan(None))
     return table.join(measured, on="situation", how="left", maintain_order="left")
 
 
@@ -47,17 +50,22 @@ def logged_worth_section(found: LoggedWorth, truth: Truth | None = None) -> Sect
     blocks: list[Block] = [
         Text(f"Verdict: {found.verdict}", KINDS[found.verdict.colour]),  # type: ignore[arg-type]
         Figure(dots(shown, x_label="worth of planning now, net of its price", references={"nothing": 0.0}), meaning, best),
-        Table(heads, cells, f"{meaning} Intervals (95 %) take episodes as independent, not decisions."),
+        Table(
+            heads,
+            cells,
+            f"{meaning} Intervals (95 %, each by itself: of many situations, some miss) take episodes as independent, not decisions.",
+        ),
     ]
     if truth is not None:
-        error = float(np.mean([row["truth_error"] for row in rows if row["truth_error"] is not None]))
+        errors = [row["truth_error"] for row in rows if row["truth_error"] is not None]
+        said = f"its standard error is {number(float(np.mean(errors)))} on average" if errors else "too few states for a standard error"
         counted = f"{len(truth.states)} states of the log were played on {truth.replicates} times with a plan and as often without."
-        blocks.append(Text(f"Truth: {counted} Its own intervals are shown; its standard error is {number(error)} on average.", "soft"))
+        blocks.append(Text(f"Truth: {counted} Its own intervals are shown; {said}.", "soft"))
     return Section("What planning was worth, from the log", blocks)
 
 
 def _measured(row: Mapping[str, Any]) -> Cell:
     mean, error = row["truth"], row["truth_error"]
     if mean is None or error is None:
-        return None
+        return mean
     return Interval(mean, mean - 1.96 * error, mean + 1.96 * error)

@@ -31,12 +31,16 @@ def worth_from_log(command: Worth, world: TextEnvironment, folder: Path) -> int:
 
     from unseen.planning.estimand import Estimand
     from unseen.planning.logged_worth import worth_from_logs
+    from unseen.planning.schedules import schedule
     from unseen.planning.when_worth_it import WhenWorthIt
     from unseen.reports.page import Page, write
     from unseen.reports.planning_worth import logged_worth_section, with_truth
 
     asked = command.from_log
-    estimand = Estimand(asked.policy, asked.discount, asked.horizon, asked.price)
+    estimand, then = Estimand(asked.policy, asked.discount, asked.horizon, asked.price), schedule(asked.policy)
+    old = folder / SCHEDULE
+    if isinstance(then, WhenWorthIt) and (Path(then.name).resolve() == old.resolve() or then.rests_on(old)):
+        raise UserError(f"--policy rests on {str(old)!r}, which would be written over; give another --out")
     episodes = Episodes.concatenate([_recorded(path) for path in asked.log])
     played = set(episodes.info["environment"].tolist())
     if played != {world.name}:
@@ -70,7 +74,8 @@ def _short(table: pl.DataFrame) -> Any:
     for row in table.to_dicts():
         cells = {"situation": row["situation"], "worth": _interval(row["worth"], row["low"], row["high"])}
         if "truth" in heads:
-            cells["truth"] = "–" if row["truth"] is None else f"{number(row['truth'])} ± {number(row['truth_error'])}"
+            known, error = row["truth"], row["truth_error"]
+            cells["truth"] = "–" if known is None else number(known) if error is None else f"{number(known)} ± {number(error)}"
         cells |= {"price": number(row["plan_price"]), "check": _interval(row["check"], row["check_low"], row["check_high"])}
         shown.add_row(*(cells | {"advice": row["advice"]}).values())
     return shown
@@ -137,4 +142,6 @@ def _markov(word: str | None) -> Markov | None:
     wanted = name.removeprefix(":") or "markov"
     if wanted not in found:
         raise unknown(f"name in {file}", wanted, [each for each in found if not each.startswith("_")])
+    if not callable(found[wanted]):
+        raise UserError(f"{wanted} in {file} is no function; give one from a moment to named numbers")
     return found[wanted]
