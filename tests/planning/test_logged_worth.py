@@ -90,6 +90,7 @@ def test_in_a_world_without_chance_the_estimate_is_the_exact_worth_of_the_logged
         mean[situation].append(known[t, written])
     table = {row["situation"]: row for row in found.table().to_dicts()}
     assert list(table) == ["none held", "one step", "two", "older"]
+    assert found.verdict.colour != "red"  # rounding is no contradiction
     for situation, row in table.items():
         assert row["worth"] == pytest.approx(np.mean(mean[situation]), abs=1e-9)
         assert row["check"] == pytest.approx(np.mean(mean[situation]), abs=1e-9)
@@ -152,6 +153,34 @@ def test_on_features_alone_the_estimate_has_the_wrong_sign_and_importance_sampli
     assert any(reason.startswith("state not Markov") for reason in wrong.verdict.reasons)
     assert set(wrong.table()["advice"]) == {"undecided"}
     assert wrong.table()["check_low"][0] < known[4, 0] < wrong.table()["check_high"][0]  # it needs no state
+
+
+def test_what_lies_beyond_the_weighed_steps_still_needs_the_state():
+    """A plan is worth more for twelve steps, of which eight are weighed; a state of numbers that does not see it is contradicted."""
+    change = (box("at a change", event=1), box("between", event=0))
+    long = {"schedule": "softened:0.3:never", "episodes": 250, "noise": 0.3}
+    estimand = Estimand("never", discount=0.95, price=0.9)
+
+    def blind(moment):
+        return {"event": float(bool(moment.events)), "left": float(moment.left)}
+
+    far, near = logged(**long, fresh=12, steps=24), logged(**long, fresh=4, steps=8)
+    found = worth_from_logs(far, estimand, markov=blind, regions=change)
+    truly = sum(0.95**k for k in range(12)) - 0.9 * TOKENS
+    assert not found.table()["low"][0] < truly < found.table()["high"][0]
+    assert found.verdict.colour == "red"
+    assert any(reason.startswith("state not Markov") for reason in found.verdict.reasons)
+    whole = worth_from_logs(near, estimand, markov=blind, regions=change)  # all that counts is weighed: nothing rests on the state
+    assert whole.table()["worth"].to_list() == pytest.approx(whole.table()["check"].to_list())
+    assert whole.verdict.colour == "amber"
+    assert any(reason.startswith("the state does not tell all") for reason in whole.verdict.reasons)
+
+
+def test_a_model_that_does_not_do_as_it_is_told_is_told_of(log):
+    stubborn = replace(log, accounts={**log.accounts, "disobeyed": np.arange(log.steps) % 10 == 0})
+    found = worth_from_logs(stubborn, OLD, markov=by_clock_and_age, regions=AGES)
+    assert any("did not do as it was told in 10.0% of steps" in reason for reason in found.verdict.reasons)
+    assert found.verdict.colour == "amber"
 
 
 def test_what_the_model_makes_of_its_tokens_never_enters(log):

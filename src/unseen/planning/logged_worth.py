@@ -30,6 +30,7 @@ from unseen.planning.regions import ELSEWHERE, Region, regions_of
 
 HISTORY = 8  # steps behind a decision for which histories are weighed themselves
 APART = 0.01  # p-value, all situations together, below which importance sampling contradicts the state
+ROUNDING = 1e-9  # relative: differences below are none
 TOO_WIDE = 5.0  # times the learner's standard error: where importance sampling has one as large, its agreement says little
 OF_THE_VISITS = ("moment", "negative", "growth")  # diagnostics of where the state says that the policy goes
 DISOBEYED = 0.05  # share of decisions that the model did not carry out, from which on it is said
@@ -196,6 +197,9 @@ def _verdict(learner: DRQLearner, estimates: Estimate, checks: Estimate, by_stat
     red, amber = (list(own.reasons), []) if own.colour == "red" else ([], list(own.reasons))
     red = [f"state not Markov: importance sampling says {gap}" for gap in _gaps(checks, estimates)] + red
     if estimates is not by_state:
+        # Beyond the weighed steps the estimate rests on the state. Where nothing lies there it is importance sampling itself.
+        resting = (checks - estimates).deviations > ROUNDING * checks.deviations
+        red += [f"state not Markov: importance sampling says {gap} than the state alone" for gap in _gaps(checks, by_state, resting)]
         amber += [reason for reason in learner.diagnostics.verdict.reasons if reason not in own.reasons]
         amber += [f"the state does not tell all: by it alone the worth would be {gap}" for gap in _gaps(by_state, estimates)]
     wide = checks.deviations > TOO_WIDE * estimates.deviations
@@ -211,10 +215,11 @@ def _verdict(learner: DRQLearner, estimates: Estimate, checks: Estimate, by_stat
     return Verdict("red" if red else "amber" if amber else "green", (*red, *amber))
 
 
-def _gaps(one: Estimate, other: Estimate) -> list[str]:
-    """The situations in which two estimates differ by more than chance, all of them together."""
+def _gaps(one: Estimate, other: Estimate, asked: np.ndarray | None = None) -> list[str]:
+    """The situations, all or some of them, in which two estimates differ by more than chance, all of them together."""
     gap = one - other
-    if not gap.deviations.any():  # they are the same numbers
-        return []
-    each = zip(gap.names, gap.value, gap.deviations, gap.adjusted_p(), strict=True)
+    scale = np.maximum(np.maximum(one.deviations, other.deviations), np.maximum(np.abs(one.value), np.abs(other.value)))
+    differ = np.abs(gap.value) > ROUNDING * scale
+    p_values = np.where(differ if asked is None else differ & asked, gap.adjusted_p(), 1.0)
+    each = zip(gap.names, gap.value, gap.deviations, p_values, strict=True)
     return [f"{apart:+.3g} more in {name!r} ({abs(apart) / error:.1f} standard errors)" for name, apart, error, p in each if p < APART]
