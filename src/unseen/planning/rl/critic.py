@@ -74,18 +74,17 @@ def unknown_share(model: LocalModel, privileged: Mapping[str, str]) -> float:
 class Values:
     """The critic's weights and its passes.
 
-    The head is learned in units of `unit`, the root mean square of all returns so far, so that one learning rate, one weight and one clip
-    of the value loss do for every unit of the reward, and a shared pass is not swamped by large returns. It is no standard deviation: a
-    critic begins at 0, from which returns that hardly differ would be many standard deviations away. Where the unit changes the head is
-    rescaled, so that no value does.
+    V = mean + unit · head,  with the mean and the standard deviation (`unit`) of all returns so far, so that one learning rate, one weight
+    and one clip of the value loss do for every unit of the reward, and a shared pass is not swamped by large returns. Where they change the
+    head is changed with them, so that no value is; but for the first time, at which every value becomes the mean.
 
     Attributes:
         head: (width → 1), zero at first.
         network: of its own, or None.
         parameters: that the value loss trains, beside the actor's where they are shared.
-        returns, squares: how many returns there were, and the sum of their squares.
+        returns: how many there were, their sum, and the sum of their squares.
 
-    Source: van Hasselt et al. 2016 (Pop-Art) for the rescaling, without the shift of the mean.
+    Source: van Hasselt et al. 2016 (Pop-Art), over all returns instead of the latest.
     """
 
     def __init__(self, actor: Any, settings: RL, critic: TextCritic):
@@ -94,7 +93,7 @@ class Values:
         config = actor.config.get_text_config()
         device = next(actor.parameters()).device
         self.settings, self.critic = settings, critic
-        self.returns, self.squares = 0, 0.0
+        self.returns = (0, 0.0, 0.0)
         self.head = torch.nn.Linear(config.hidden_size, 1).to(device)
         torch.nn.init.zeros_(self.head.weight)
         torch.nn.init.zeros_(self.head.bias)
@@ -104,27 +103,37 @@ class Values:
 
     @property
     def unit(self) -> float:
-        """In which values are learned, in units of the reward as it was scaled; 1 until there was a return other than 0."""
-        return math.sqrt(self.squares / self.returns) if self.squares > 0 else 1.0
+        """The standard deviation of returns, of the reward as it was scaled; 1 until there was a return other than 0.
 
-    def take_in(self, returns: int, squares: float) -> None:
-        """Count new returns in, and express the head in the unit that follows.
+        It is no less than a tenth of their root mean square, for returns that hardly differ.
+        """
+        count, _, squares = self.returns
+        return math.sqrt(max(squares / count - self.mean**2, squares / count / 100)) if squares > 0 else 1.0
+
+    @property
+    def mean(self) -> float:
+        """Of returns; 0 until there was one."""
+        count, total, _ = self.returns
+        return total / count if count else 0.0
+
+    def take_in(self, count: int, total: float, squares: float) -> None:
+        """Count new returns in, and express the head in the units that follow.
 
         Args:
-            returns: how many.
-            squares: the sum of their squares.
+            count: how many.
+            total, squares: the sum of them, and of their squares.
         """
         import torch
 
-        before = self.unit
-        self.returns, self.squares = self.returns + returns, self.squares + squares
+        mean, unit, begun = self.mean, self.unit, self.returns[0] > 0
+        self.returns = (self.returns[0] + count, self.returns[1] + total, self.returns[2] + squares)
         with torch.no_grad():
-            for p in self.head.parameters():
-                p.mul_(before / self.unit)
+            self.head.weight.mul_(unit / self.unit)
+            self.head.bias.mul_(unit / self.unit).add_((mean - self.mean) / self.unit if begun else 0.0)
 
     def of_hidden(self, hidden: Any) -> Any:
         """Values of hidden states, in units of the reward: the last axis goes."""
-        return self.unit * self.head(hidden.to(self.head.weight.dtype))[..., 0]
+        return self.mean + self.unit * self.head(hidden.to(self.head.weight.dtype))[..., 0]
 
     def of_texts(self, actor: Any, contexts: Sequence[Sequence[int]], columns: int = 1) -> Any:
         """Values at the last tokens of what a critic with a pass of its own reads, (rows, columns)."""

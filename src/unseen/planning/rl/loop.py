@@ -220,7 +220,7 @@ class _Run:
             value.copy_(tensors["reference"][name])
         self.rollouts.restore(found["tracks"])
         self.curves, self.stopped, self.good = found["curves"], found["stopped"], tensors["good"]
-        self.learner.values.returns, self.learner.values.squares = found["returns"]
+        self.learner.values.returns = tuple(found["returns"])
         return int(found["updates"])
 
     def go(self, first: int, writer: Writer | None, say: Say) -> Reinforced:
@@ -287,8 +287,9 @@ class _Run:
         if not self.settings.critic:
             return
         targets = np.concatenate(seen.targets)
-        returns, squares = np.sum(self.others.everyone((len(targets), float(np.sum(targets**2)))), axis=0).tolist()
-        self.learner.values.take_in(int(returns), squares)
+        mine = (len(targets), float(np.sum(targets)), float(np.sum(targets**2)))
+        count, total, squares = np.sum(self.others.everyone(mine), axis=0).tolist()
+        self.learner.values.take_in(int(count), total, squares)
 
     def _checked(self, kl: float, update: int, say: Say) -> float:
         limit = self.settings.kl_limit
@@ -373,7 +374,7 @@ class _Run:
         whole = [track for some in self.others.everyone(tracks) for track in some]
         if self.folder is not None and self.others.rank == 0:
             values = self.learner.values
-            said = {"run": self.said, "updates": updates, "stopped": self.stopped, "returns": (values.returns, values.squares)}
+            said = {"run": self.said, "updates": updates, "stopped": self.stopped, "returns": values.returns}
             said |= {"curves": self.curves, "tracks": whole}
             more = {"critic": values.tensors(), "reference": self.learner.reference, "good": self.good}
             save(self.folder, "rl.json", said, self.model, self.optimiser, more)

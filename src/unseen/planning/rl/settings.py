@@ -34,7 +34,7 @@ class RL:
         discount: per step of the environment.
         lambda_: of generalised advantages.
         clip: how far a token's probability may move from that of the rollout before its gradient is cut.
-        value_weight: of the value loss, which is in units of the returns' root mean square so far (see `Values`).
+        value_weight: of the value loss, which is in units of the returns' standard deviation so far (see `Values`).
         value_clip: how far a value may move from that of the rollout before its gradient is cut, in the same units; None: as far as it
             likes.
         kl_weight: beta, of the exact divergence from the policy the run started from.
