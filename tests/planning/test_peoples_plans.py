@@ -13,9 +13,9 @@ from planning_toys import Walk
 from unseen.environments.text import GraphSearch
 from unseen.errors import UserError
 from unseen.planning.agent import Agent
-from unseen.planning.peoples_plans import best_of, human_plans
 from unseen.planning.models.reader import reader
 from unseen.planning.models.scripted import ScriptedModel
+from unseen.planning.peoples_plans import best_of, human_plans
 from unseen.planning.steering import Intervention, steered
 
 WORLD = GraphSearch(10, max_steps=20, form="compact")

@@ -29,6 +29,7 @@ _HOMES = {
     "word_tokenizer": "unseen.planning.models.small",
     "small_model": "unseen.planning.models.small",
     "Estimate": "unseen.planning.accounting",
+    "estimate": "unseen.planning.accounting",
     "per_episode": "unseen.planning.accounting",
     "summary": "unseen.planning.accounting",
     "goldilocks": "unseen.planning.accounting",

@@ -204,7 +204,8 @@ def batch_of(data: Sequence[Tokens], settings: SFT, update: int) -> np.ndarray:
     begin = place // WINDOW * WINDOW
     end = min(begin + WINDOW, per_pass)
     window = order[cuts[begin] : cuts[end]]
-    # by prompts alone: with their outputs, batches would be all plans or none, and a mean over tokens weigh the decision to plan by 1 / length
+    # by prompts alone: with their outputs, batches would be all plans or none, and a mean over tokens weigh the decision to plan by
+    # 1 / length
     window = window[np.argsort([len(data[k].prompt) for k in window], kind="stable")]
     piece = begin + int(np.random.default_rng((settings.seed, number, begin)).permutation(end - begin)[place - begin])
     return window[cuts[piece] - cuts[begin] : cuts[piece + 1] - cuts[begin]]

@@ -259,7 +259,7 @@ def learn(command: Reinforce) -> int:
     def accepted() -> None:
         if told_prices(command.model) and not prices:
             print(f"unseen: note: {command.model} was told prices, and with one --plan-price no prompt tells it", file=sys.stderr)
-        remember(_directory(folder), command.world.environment, prices, **how)
+        remember(_directory(folder), command.world.environment, prices, **how, plans=command.rl.plans)
 
     more = {"temperature": command.speech.temperature, "critic": critic, "writer": writer, "accepted": accepted}
     done = reinforce(model, world, command.rl, folder, **how, **more)

@@ -98,6 +98,10 @@ def agent_of(asked: Model, speech: Speech, schedule: str, environment: str) -> A
     model = model_of(asked)
     if asked.url is None and asked.model != "reader":
         _check_lessons(model, Path(asked.model), speech.told_price, environment)
+        if _remembered(Path(asked.model)).get("plans") == "never" and schedule != "never":
+            print(
+                f"unseen: note: in {asked.model} plans were forbidden while it learned; --schedule never asks for the same", file=sys.stderr
+            )
     usual = {"prompts": "standard", "history": 16, "max_plan_tokens": 256, "max_action_tokens": 32} | known
     said = {name: getattr(speech, name) for name in usual if getattr(speech, name) is not None}
     how = usual | said
@@ -134,6 +138,7 @@ def remember(
     history: int,
     max_plan_tokens: int,
     max_action_tokens: int,
+    plans: str = "may",
 ) -> None:
     """Write down how a model that is trained in this directory is spoken to, and where.
 
@@ -142,9 +147,15 @@ def remember(
         environment: its name.
         prices: that stood in prompts; none: no price did.
         prompts, history, max_plan_tokens, max_action_tokens: of the agent.
+        plans: whether it might write any; see `RL`.
     """
-    said = {"prompts": prompts, "history": history, "max_plan_tokens": max_plan_tokens, "max_action_tokens": max_action_tokens}
-    said |= {"told_prices": [*prices], "environment": environment}
+    said: dict[str, Any] = {
+        "prompts": prompts,
+        "history": history,
+        "max_plan_tokens": max_plan_tokens,
+        "max_action_tokens": max_action_tokens,
+    }
+    said |= {"told_prices": [*prices], "environment": environment, "plans": plans}
     write_atomic(folder / TAUGHT, (json.dumps(said, indent=1) + "\n").encode())
 
 
