@@ -56,6 +56,7 @@ def test_a_reproduction_is_made_once_and_told_on_a_page(tmp_path: Path, tiny, ca
     assert [cell["variant"] for cell in grid["cells"]] == [variant.name for variant in planning_rl.VARIANTS[:3]]
     assert all(cell["env_steps"] == 12 * 4 * 3 for cell in grid["cells"])
     assert [cell["planned"] for cell in grid["cells"]][1] == 0.0
+    assert ["above_own_fixed" in cell for cell in grid["cells"]] == [True, False, False]  # the primed agent meets its own clock
     assert {"student, dynamic", "twin, never", "base, dynamic", "fixed, never", "fixed, every:2"} == set(grid["before"])
     times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.suffix in (".parquet", ".safetensors")}
     reproduce("planning", "tiny", tmp_path)

@@ -248,9 +248,10 @@ def _outcome(work: Work, grid: Grid, variant: Variant, seed: int, taught: bool) 
         return Outcome(variant, seed, None, None)
     model = _trained(place)
     after = work.played(model, variant.schedule, f"{place.name}-after")
-    return Outcome(
-        variant, seed, pl.read_parquet(place / "curves.parquet"), after, (place / "done.txt").read_text(encoding="utf-8").strip()
-    )
+    words = grid.fixed if variant == PRIMED else ()
+    fixed = {word: work.played(model, word, f"{place.name}-{word.replace(':', '-')}") for word in words}
+    stopped = (place / "done.txt").read_text(encoding="utf-8").strip()
+    return Outcome(variant, seed, pl.read_parquet(place / "curves.parquet"), after, stopped, _there(fixed))
 
 
 def _place(folder: Path, variant: Variant, seed: int) -> Path:
