@@ -1,6 +1,6 @@
 """docs/results/speed.md from the figures that the benchmarks wrote, with what each is held against.
 
-for name in recurrent_ppo navigation environments memory signals outcomes outcomes_accuracy planning compile_time start_up; do
+for name in recurrent_ppo navigation environments memory signals outcomes outcomes_accuracy planning planning_rl compile_time start_up; do
     python benchmarks/$name.py --json docs/results/speed/$name.json
 done
 python benchmarks/speed_page.py docs/results
@@ -111,6 +111,23 @@ PAGE = {
             ("ratio_crafter_text", "times as fast as crafter.Env with its own pictures of 64 × 64", "≥ 5"),
             ("ratio_crafter_text_256", "the same, with pictures of 256 × 256, as BALROG draws them", None),
             ("crafter_text_steps_per_s", "steps/s, Crafter in words", None),
+        ],
+    ),
+    "planning_rl": (
+        "Reinforcement of language-model agents in graph search, ten nodes, random weights, 32 live episodes: the whole loop, rollout and "
+        "update. The bound of generation is the bare model at that batch, which reads whole prompts anew at every step.",
+        [
+            ("env_steps_per_s_0.6m", "environment steps/s, 0.79 M parameters", None),
+            ("generation_share_0.6m", "share of the time in generation", None),
+            ("environment_share_0.6m", "in the environment", None),
+            ("update_share_0.6m", "in the update", None),
+            ("fraction_of_bound_0.6m", "of the bare model's tokens/s, generation", "≥ 0.6"),
+            ("env_steps_per_s_3m", "environment steps/s, 4.2 M parameters", None),
+            ("generation_share_3m", "share of the time in generation", None),
+            ("environment_share_3m", "in the environment", None),
+            ("update_share_3m", "in the update", None),
+            ("fraction_of_bound_3m", "of the bare model's tokens/s, generation", "≥ 0.6"),
+            ("peak_memory_mib", "peak memory, MiB", None),
         ],
     ),
     "memory": (
