@@ -1,6 +1,6 @@
 """The results page of planning: how often a small model should plan, what a new plan was worth, and what the teachers can do.
 
-    unseen reproduce planning --scale laptop --out runs/planning         # about an hour on two cores; resumes
+    unseen reproduce planning --scale laptop --out runs/planning         # about four hours on two cores; resumes
     python benchmarks/planning_teachers.py --seeds 200 --json docs/results/planning/crafter_teacher.json
     python benchmarks/planning_page.py runs/planning                    # figures and figures' data into docs/results
     python benchmarks/planning_page.py                                  # the page again, from that data
