@@ -21,6 +21,7 @@ from unseen.reports.curves import Curves, band, learning_curves, summary_interva
 from unseen.reports.figures import GREY, MARKERS, SETTINGS, canvas, style
 from unseen.reports.figures import learning_curves as draw_curves
 from unseen.reports.page import Page
+from unseen.reports.plain_data import finite
 from unseen.reports.statistics import Interval
 from unseen.reports.text import number, plain
 from unseen.reports.verdict import scale
@@ -75,13 +76,8 @@ def as_json(results: Results) -> dict[str, Any]:
                 "relative_wall_clock": _relative_cost(results, outcome),
             }
         shown.append(row)
-    correlations = {name: _finite(correlation(points(results, name))._asdict()) for name in CRITERIA}
+    correlations = {name: finite(correlation(points(results, name))._asdict()) for name in CRITERIA}
     return {"scale": results.scale, "cells": shown, "criteria": [e._asdict() for e in results.effects], "rank_correlation": correlations}
-
-
-def _finite(row: dict[str, float]) -> dict[str, float | None]:
-    """JSON knows no NaN."""
-    return {name: value if math.isfinite(value) else None for name, value in row.items()}
 
 
 def points(results: Results, criterion: str) -> list[Point]:

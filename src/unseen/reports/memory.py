@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from unseen.reports.curves import band, learning_curves
 from unseen.reports.figures import learning_curves as draw_curves
 from unseen.reports.memory_hypotheses import Judged, judged, tasks_that_count
 from unseen.reports.page import Page
+from unseen.reports.plain_data import finite
 from unseen.reports.text import number
 
 
@@ -45,7 +45,7 @@ def as_json(results: Results) -> dict[str, Any]:
     cells = []
     for o in results.outcomes:
         status = "finished" if o.metrics is not None else "failed" if o.failure else "not run"
-        scored = [] if o.scores is None else [{k: _finite(v) for k, v in row.items()} for row in o.scores.to_dicts()]
+        scored = [] if o.scores is None else [{k: finite(v) for k, v in row.items()} for row in o.scores.to_dicts()]
         rate = o.cell.experiment.algorithm.learning_rate
         cell = {"task": o.cell.task.name, "agent": o.cell.agent, "seed": o.cell.seed, "learning_rate": rate, "status": status}
         cells.append(cell | {"scores": scored})
@@ -58,11 +58,6 @@ def as_json(results: Results) -> dict[str, Any]:
         "tasks_that_count": tasks_that_count(table, agents),
         "hypotheses": shown,
     }
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def glance(table: pl.DataFrame, agents: Sequence[str]) -> Section:

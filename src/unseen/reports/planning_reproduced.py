@@ -14,6 +14,7 @@ from unseen.planning.accounting import Estimate, column, paired, per_episode
 from unseen.planning.lessons import WITHHELD
 from unseen.reports.blocks import Cell, Section, Table, Text
 from unseen.reports.page import Page
+from unseen.reports.plain_data import finite
 from unseen.reports.planning import interval, obedience_section, planning_sections, worth_section
 from unseen.reports.planning_rl import reinforcement_json, reinforcement_sections
 from unseen.reports.text import number
@@ -102,16 +103,7 @@ def as_json(results: Results, reinforced: Sequence[Found] = ()) -> dict[str, Any
         figures["obedience"] = results.obeyed.group_by("kind", maintain_order=True).mean().drop("seed", "step").to_dicts()
     if reinforced:
         figures["reinforced"] = reinforcement_json(reinforced)
-    return _finite(figures)
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN."""
-    if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and value != value else value
+    return finite(figures)
 
 
 def _words(found: Estimate) -> str:

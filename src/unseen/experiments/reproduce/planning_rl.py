@@ -200,9 +200,13 @@ def _unfamiliar(found: Found, world: TextEnvironment) -> Found:
     last = PEOPLE_FROM + grid.instances
     scored = {seed: _instance(world, seed) for seed in (*range(grid.world.episodes), *range(PEOPLE_FROM, last))}
     trained = {_instance(world, seed) for seed in range(TAUGHT_FROM, TAUGHT_FROM + grid.world.lessons)}
+    begun: dict[int, int] = {}  # by seed: its variants begin the same episodes, one of them the most
     for o in found.outcomes:
-        begun = 0 if o.curves is None or not len(o.curves) else int(o.curves["episodes"].sum()) + grid.rl.live
-        trained |= {_instance(world, seed) for seed in range(_first_seed(grid, o.seed), _first_seed(grid, o.seed) + begun)}
+        if o.curves is not None and len(o.curves):
+            begun[o.seed] = max(begun.get(o.seed, 0), int(o.curves["episodes"].sum()) + grid.rl.live)
+    for seed, count in begun.items():
+        first = _first_seed(grid, seed)
+        trained |= {_instance(world, number) for number in range(first, first + count)}
     fresh = {seed for seed, instance in scored.items() if instance not in trained}
 
     def kept(episodes: Episodes) -> Episodes:

@@ -64,8 +64,8 @@ class Reinforced:
         model: trained; the last good one where the run was stopped.
         curves: a row per update: update, env_steps, wall_s, episodes, return (the environment's own, of the episodes that ended; null where
             none did), score (progression), planning_frequency, plan_tokens and output_tokens per step, kl (to the policy the run started
-            from, per token), decision_entropy and plan_probability (of the first token), policy_loss, value_loss (in the square of
-            `Values.unit`), explained_variance, drift
+            from, per token), decision_entropy and plan_probability (of the first token), policy_loss, value_loss (of values in the
+            returns' running mean and deviation), explained_variance, drift
             (from the rollout's policy), clipped (share of tokens), mismatch (of log-probabilities between rollout and training), and
             generation_share, environment_share, update_share of the time.
         stopped: why the run ended early; empty where it did not.
