@@ -121,6 +121,31 @@ def test_another_kind_of_run_is_never_called_damaged(student: Path, tmp_path: Pa
     assert contents(out) == before
 
 
+def test_other_options_of_the_world_are_noted(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    trained = "was trained with --environment-options nodes=6 min_backtracks=0 max_steps=8 form=compact, and plays with"
+    playing = ["--model", str(student), "--told-price", "0.5", "--episodes", "2"]
+    assert run("evaluate", *GRAPH, *playing, "--out", str(tmp_path / "same")) == 0
+    assert "was trained with" not in capsys.readouterr().err
+    for n, (words, told) in enumerate(((GRAPH[:1], "no --environment-options"), (["graph-search", *GRAPH[1:3]], GRAPH[2]))):
+        assert run("evaluate", *words, *playing, "--out", str(tmp_path / str(n))) == 0
+        said = capsys.readouterr().err
+        assert trained in said
+        assert said.strip().endswith(told)
+    assert run("rl", "graph-search", "--model", str(student), *SHORT, "--plan-price", "0", "0.5", "--out", str(tmp_path / "rl")) == 0
+    assert f"{trained} no --environment-options" in capsys.readouterr().err
+
+
+def test_a_directory_of_other_things_is_no_place_for_a_training(student: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "dear.txt").write_text("Dear")
+    (tmp_path / "file").write_text("no directory")
+    for name, told in (("letters", "holds other things than a training"), ("file", "is a file")):
+        for words in (["rl", *GRAPH, "--model", str(student), *SHORT], ["sft", str(student.parent / "recordings")]):
+            assert run(*words, "--out", str(tmp_path / name)) == 2
+            assert told in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "letters").iterdir()] == ["dear.txt"]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file of a directory."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

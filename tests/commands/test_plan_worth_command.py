@@ -82,6 +82,12 @@ def test_mistakes_are_told_in_one_line(log: Path, tmp_path: Path, capsys: pytest
     assert error.count("\n") == 1
 
 
+def test_a_log_without_a_name_is_no_other_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("worth", *WORLD, *PLAYER, "--log", "--out", str(tmp_path / "x")) == 2
+    assert capsys.readouterr().err.strip() == "unseen: --log: give at least one file or directory of recordings"
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_truth_of_a_few_states_leaves_valid_json(log: Path, tmp_path: Path):
     """One state of a situation has a mean and no error."""
     asked = ["--log", str(log), "--policy", "age:2", "--truth", "6", "--continuations", "1", "--out", str(tmp_path)]

@@ -374,6 +374,28 @@ def test_words_that_the_critic_cannot_read_are_told():
     assert not any("unknown" in line for line in lines)
 
 
+def test_what_is_about_to_be_done_is_said_first_and_every_update_is_watched(tmp_path):
+    said, rows = [], []
+    done = trained(folder=tmp_path, say=said.append, watch=rows.append)
+    weights = sum(p.numel() for p in done.model.model.parameters())
+    assert said[0] == f"5 updates of 4 environments by 6 steps, {weights:,} weights are trained; a line every 2"
+    assert [row["update"] for row in rows] == [0, 1, 2, 3, 4]
+    assert rows == done.curves.to_dicts()
+    said.clear()
+    trained(folder=tmp_path, model=student(), say=said.append)
+    assert said == []
+
+
+def test_the_price_of_plans_stands_beside_the_return_and_is_not_taken_from_it():
+    """The seeds, the weights and so the first rollout are the same; only the price differs."""
+    free, dear = (trained(replace(SETTINGS, updates=1, steps=12, plan_price=price)) for price in (0.0, 0.5))
+    assert free.curves["return"].equals(dear.curves["return"])
+    assert free.curves["price"].to_list() == [0.0]
+    whole = trained(replace(SETTINGS, updates=1, steps=12, plan_price=1.0)).curves["price"].item()  # plan tokens of an ended episode
+    assert whole > 0
+    assert dear.curves["price"].item() == pytest.approx(whole / 2)
+
+
 # --- what may go wrong
 
 
@@ -381,7 +403,7 @@ def test_a_divergence_that_blows_up_stops_the_run_with_the_last_good_weights(tmp
     said = []
     settings = replace(SETTINGS, updates=30, warmup=0, learning_rate=0.3, kl_limit=0.5, kl_target=None, kl_weight=0.0, save_every=1)
     done = trained(settings, tmp_path, say=said.append)
-    assert "above kl_limit = 0.5" in done.stopped
+    assert re.match(r"after update \d+: the divergence .* above kl_limit = 0\.5", done.stopped)
     assert any("stopped with the last good weights" in line for line in said)
     assert len(done.curves) < 30
     assert done.curves["kl"].max() <= 0.5

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unseen.commands.planning.settings import Model, Speech
+from unseen.commands.planning.settings import Model, Speech, World
+from unseen.environments.text.contract import TextEnvironment
+from unseen.environments.text.registry import make
 from unseen.errors import UserError, unknown
 from unseen.planning.agent import Agent
 from unseen.planning.features import features_of
@@ -83,21 +85,22 @@ def _model(asked: Model) -> LanguageModel:
     return LocalModel.load(found)
 
 
-def agent_of(asked: Model, speech: Speech, schedule: str, environment: str) -> Agent:
+def agent_of(asked: Model, speech: Speech, schedule: str, world: World) -> Agent:
     """The agent that is asked for; a model that was trained here is spoken to as it was in training, where nothing else is said.
 
     Raises:
         UserError: no such model, the script that plays graph search is to play something else, or a price is told to a model that was never
             told one, or none to one that always was.
     """
-    if asked.model == "reader" and asked.url is None and not asked.replay and environment != "graph-search":
+    if asked.model == "reader" and asked.url is None and not asked.replay and world.environment != "graph-search":
         raise UserError(
-            f'the script "reader" plays graph-search only; give --model DIRECTORY, or --url URL --model NAME, for {environment}'
+            f'the script "reader" plays graph-search only; give --model DIRECTORY, or --url URL --model NAME, for {world.environment}'
         )
     known = taught(Path(asked.model)) if asked.url is None else {}
     model = model_of(asked)
     if asked.url is None and asked.model != "reader":
-        _check_lessons(model, Path(asked.model), speech.told_price, environment)
+        _check_lessons(model, Path(asked.model), speech.told_price)
+        note_other_world(Path(asked.model), world)
         if _remembered(Path(asked.model)).get("plans") == "never" and schedule != "never":
             print(
                 f"unseen: note: in {asked.model} plans were forbidden while it learned; --schedule never asks for the same", file=sys.stderr
@@ -107,7 +110,7 @@ def agent_of(asked: Model, speech: Speech, schedule: str, environment: str) -> A
     how = usual | said
     if speech.told_price is not None:
         how["prompts"] = priced(Prompts.named(how["prompts"]), speech.told_price)
-    features = features_of(environment)
+    features = features_of(world.environment)
     return Agent(model, schedule, temperature=speech.temperature, top_p=speech.top_p, features=features, **how)
 
 
@@ -131,7 +134,7 @@ def told_prices(folder: Path) -> list[float] | None:
 
 def remember(
     folder: Path,
-    environment: str,
+    world: World,
     prices: Sequence[float],
     *,
     prompts: str,
@@ -144,7 +147,7 @@ def remember(
 
     Args:
         folder: of the training.
-        environment: its name.
+        world: where.
         prices: that stood in prompts; none: no price did.
         prompts, history, max_plan_tokens, max_action_tokens: of the agent.
         plans: whether it might write any; see `RL`.
@@ -155,8 +158,30 @@ def remember(
         "max_plan_tokens": max_plan_tokens,
         "max_action_tokens": max_action_tokens,
     }
-    said |= {"told_prices": [*prices], "environment": environment, "plans": plans}
-    write_atomic(folder / TAUGHT, (json.dumps(said, indent=1) + "\n").encode())
+    said |= {"told_prices": [*prices], "environment": world.environment, "options": world.environment_options, "plans": plans}
+    write_atomic(folder / TAUGHT, (json.dumps(said, indent=1, default=str) + "\n").encode())
+
+
+def note_other_world(folder: Path, world: World) -> None:
+    """Say so where a model that was trained in this directory is to play in another world, or with other options, than it was trained in.
+
+    Raises:
+        UserError: the file that says where it was trained is damaged.
+    """
+    known = _remembered(folder)
+    there, here = known.get("environment"), world.environment
+    if there is None:
+        return
+    before, now = known.get("options"), json.loads(json.dumps(world.environment_options, default=str))
+    if there != here:
+        print(f"unseen: note: {folder} was trained in {there}, not in {here}", file=sys.stderr)
+    elif isinstance(before, dict) and before != now:
+        print(f"unseen: note: {folder} was trained with {_options(before)}, and plays with {_options(now)}", file=sys.stderr)
+
+
+def _options(options: dict[str, Any]) -> str:
+    said = " ".join(f"{name}={value}" for name, value in options.items())
+    return f"--environment-options {said}" if said else "no --environment-options"
 
 
 def _remembered(folder: Path) -> dict[str, Any]:
@@ -172,11 +197,11 @@ def _remembered(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _check_lessons(model: LanguageModel, folder: Path, price: float | None, environment: str) -> None:
-    """See that a model is told a price where it was in training, and only there; and note what it has not met."""
+def _check_lessons(model: LanguageModel, folder: Path, price: float | None) -> None:
+    """See that a model is told a price where it was in training, and only there; and note one that it has not met."""
     from unseen.planning.models.local import LocalModel
 
-    prices, there = told_prices(folder), _remembered(folder).get("environment", environment)
+    prices = told_prices(folder)
     known = ", ".join(f"{one:g}" for one in prices or ())
     if price is None and prices:
         raise UserError(f"{folder} was trained with one of the prices {known} in every prompt; give one of them as --told-price")
@@ -189,5 +214,7 @@ def _check_lessons(model: LanguageModel, folder: Path, price: float | None, envi
         check_told(model, [price])
     if price is not None and prices and price not in prices:
         print(f"unseen: note: {folder} was never told the price {price:g}, but {known}", file=sys.stderr)
-    if there != environment:
-        print(f"unseen: note: {folder} was trained in {there}, not in {environment}", file=sys.stderr)
+
+
+def world_of(asked: World) -> TextEnvironment:
+    return make(asked.environment, **asked.environment_options)

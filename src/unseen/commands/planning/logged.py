@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import runpy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from unseen.commands.planning.agents import agent_of
+from unseen.commands.planning.directories import EPISODES
 from unseen.commands.planning.settings import Worth
 from unseen.data.episodes import Episodes
 from unseen.environments.text.contract import TextEnvironment
@@ -22,10 +24,10 @@ if TYPE_CHECKING:
     from unseen.planning.measured_truth import Truth
     from unseen.planning.regions import Region
 
-EPISODES, RESULT, SCHEDULE = "episodes.parquet", "worth.json", "when-worth-it.json"
+RESULT, SCHEDULE = "worth.json", "when-worth-it.json"
 
 
-def worth_from_log(command: Worth, world: TextEnvironment, folder: Path) -> int:
+def worth_from_log(command: Worth, world: TextEnvironment, log: Sequence[Path], folder: Path) -> int:
     """Estimate, measure where that was asked for, and write everything down."""
     from rich.console import Console
 
@@ -41,7 +43,7 @@ def worth_from_log(command: Worth, world: TextEnvironment, folder: Path) -> int:
     old = folder / SCHEDULE
     if isinstance(then, WhenWorthIt) and (Path(then.name).resolve() == old.resolve() or then.rests_on(old)):
         raise UserError(f"--policy rests on {str(old)!r}, which would be written over; give another --out")
-    episodes = Episodes.concatenate([_recorded(path) for path in asked.log])
+    episodes = Episodes.concatenate([_recorded(path) for path in log])
     played = set(episodes.info["environment"].tolist())
     if played != {world.name}:
         raise UserError(f"the log is of {', '.join(sorted(map(str, played)))}, not of {world.name}")
@@ -96,7 +98,7 @@ def _measured(command: Worth, world: TextEnvironment, episodes: Episodes, estima
         return None
     from unseen.planning.measured_truth import truth
 
-    agent = agent_of(command.model, command.speech, command.schedule, command.world.environment)
+    agent = agent_of(command.model, command.speech, command.schedule, command.world)
     history = set(map(int, episodes.info["history"]))
     if history != {agent.history}:
         raise UserError(f"the log was played with --history {', '.join(map(str, sorted(history)))}, and the agent has {agent.history}")

@@ -41,13 +41,13 @@ class Speech:
     """How it is spoken to; what a model that was trained here was trained with is the default."""
 
     prompts: str | None = None
-    """Wordings: standard, compact, or a .toml file of your own."""
+    """Wordings: standard, compact, or a .toml file of your own; default: as it was trained here, or else standard."""
     history: int | None = None
-    """Observations that are shown, the current one included; default 16."""
+    """Observations that are shown, the current one included; default: as it was trained here, or else 16."""
     max_plan_tokens: int | None = None
-    """Longest plan, its tags included; default 256."""
+    """Longest plan, its tags included; default: as it was trained here, or else 256."""
     max_action_tokens: int | None = None
-    """Tokens beside a plan; default 32."""
+    """Tokens beside a plan; default: as it was trained here, or else 32."""
     temperature: float = 1.0
     """0: the likeliest token."""
     top_p: float = 1.0
@@ -114,7 +114,7 @@ class Sweep:
 class FromLog:
     """What planning was worth from recordings alone; with --log."""
 
-    log: tuple[Path, ...] = ()
+    log: tuple[Path, ...] | None = None
     """Recordings under random:P or softened:P:SCHEDULE, files or directories of `unseen plan evaluate`: estimate from them what planning
     was worth, in each situation, with an interval. graph-search needs them with --signals graph."""
     policy: str = "age:4"

@@ -63,10 +63,11 @@ class Reinforced:
     Attributes:
         model: trained; the last good one where the run was stopped.
         curves: a row per update: update, env_steps, wall_s, episodes, return (the environment's own, of the episodes that ended; null where
-            none did), score (progression), planning_frequency, plan_tokens and output_tokens per step, kl (to the policy the run started
-            from, per token), decision_entropy and plan_probability (of the first token), policy_loss, value_loss (of values in the
-            returns' running mean and deviation), explained_variance, drift
-            (from the rollout's policy), clipped (share of tokens), mismatch (of log-probabilities between rollout and training), and
+            none did; while the first episodes are still being played, of the short ones only), price (of the plans in those episodes, in
+            the unit of their return, from which it is not taken), score (progression), planning_frequency, plan_tokens and output_tokens
+            per step, kl (to the policy the run started from, per token, of the rollout), decision_entropy and plan_probability (of the
+            first token), policy_loss, value_loss (of values in the returns' running mean and deviation), explained_variance, drift (from
+            the rollout's policy), clipped (share of tokens), mismatch (of log-probabilities between rollout and training), and
             generation_share, environment_share, update_share of the time.
         stopped: why the run ended early; empty where it did not.
         silent: whether planning has stopped: where plans are allowed, the last three rollouts planned in less than 2 % as many steps as
@@ -96,6 +97,7 @@ def reinforce(
     writer: Writer | None = None,
     accepted: Callable[[], object] | None = None,
     say: Say = print,
+    watch: Callable[[Mapping[str, Any]], object] | None = None,
 ) -> Reinforced:
     """Train a model by PPO on what its steps brought, less what its plans cost.
 
@@ -113,6 +115,7 @@ def reinforce(
         writer: who writes in rollouts; default: the model.
         accepted: called once, by the first process, when the directory is known to be this run's: time to write beside the checkpoints.
         say: told about progress.
+        watch: told each update's row of the curves.
 
     Returns:
         The trained model with its curves; in `directory` it can be loaded with `LocalModel.load(directory / "checkpoint" / "model")`.
@@ -157,9 +160,10 @@ def reinforce(
     heard = say if others.rank == 0 else lambda _: None
     for name, text in rollouts.told().items():
         if share := unknown_share(model, {name: text}):
-            heard(f"{share:.0%} of the words that tell the critic {name!r} are unknown to the model's tokenizer, and look alike to it")
+            many = f"{share:.0%}" if share >= 0.01 else "less than 1%"
+            heard(f"{many} of the words that tell the critic {name!r} are unknown to the model's tokenizer, and look alike to it")
     try:
-        return run.go(first, writer, heard)
+        return run.go(first, writer, heard, watch if others.rank == 0 and watch is not None else lambda row: None)
     finally:  # whatever happened, the weights have changed
         model.forget()
 
@@ -223,9 +227,11 @@ class _Run:
         self.learner.values.returns = tuple(found["returns"])
         return int(found["updates"])
 
-    def go(self, first: int, writer: Writer | None, say: Say) -> Reinforced:
+    def go(self, first: int, writer: Writer | None, say: Say, watch: Callable[[Mapping[str, Any]], object]) -> Reinforced:
         """All updates that are left."""
         settings, silent = self.settings, self._silent()
+        if first < settings.updates and not self.stopped:
+            say(self._plan(first))
         for update in range(first, settings.updates):
             if self.stopped:
                 break
@@ -235,7 +241,7 @@ class _Run:
             begun = time.perf_counter()
             rows, seen = rows_of(played.moves, self.learner, settings, self.others)
             self._check_writer(seen)
-            kl = self._checked(self._mean_kl(seen.kl, seen.tokens), update, say)
+            kl = self._checked(self._mean_kl(seen.kl, seen.tokens), f"update {update}", say)
             if self.stopped:
                 self._save(update, tracks)
                 break
@@ -251,11 +257,12 @@ class _Run:
                 self._stop(f"update {update}: {error}", say)
                 self._save(update, tracks)
                 break
-            self._checked(self._mean_kl(*kl_to_reference(rows, self.learner, settings)), update, say)  # after every update: so that no
-            # weights are handed out unchecked, and a run in slices is stopped where a whole one is
+            self._checked(self._mean_kl(*kl_to_reference(rows, self.learner, settings)), f"after update {update}", say)  # after each: so
+            # that no weights are handed out unchecked, and a run in slices is stopped where a whole one is
             if writer is not None:
                 by_the_first(self.others, lambda: writer.load(self.model))
             self._log(update, played, seen, told, kl, time.perf_counter() - begun)
+            watch(self.curves[-1])
             if self._silent() and not silent:
                 say(f"update {update:,}: planning has stopped: {in_words(self.curves)}")
             silent = self._silent()
@@ -291,10 +298,10 @@ class _Run:
         count, total, squares = np.sum(self.others.everyone(mine), axis=0).tolist()
         self.learner.values.take_in(int(count), total, squares)
 
-    def _checked(self, kl: float, update: int, say: Say) -> float:
+    def _checked(self, kl: float, when: str, say: Say) -> float:
         limit = self.settings.kl_limit
         if not math.isfinite(kl) or (limit is not None and kl > limit):
-            why = f"update {update}: the divergence from the policy the run started from is {kl:.3g} per token, above kl_limit = {limit}"
+            why = f"{when}: the divergence from the policy the run started from is {kl:.3g} per token, above kl_limit = {limit}"
             self._stop(why, say)
         return kl
 
@@ -321,14 +328,14 @@ class _Run:
         mine = {
             "seen": (seen.steps, seen.decisions, seen.entropy, seen.plan_probability, seen.mismatch, seen.compared),
             "moves": [(m.planned, m.plan_tokens, m.output_tokens) for some in played.moves.values() for m in some],
-            "ended": [(one.episode_return, one.score) for one in played.ended],
+            "ended": [(one.episode_return, one.score, one.price * one.plan_tokens) for one in played.ended],
             "values": np.concatenate(seen.values).tolist(),
             "targets": np.concatenate(seen.targets).tolist(),
         }
         all_of_it = self.others.everyone(mine)
         steps, decisions, entropy, planning, mismatch, compared = np.sum([one["seen"] for one in all_of_it], axis=0).tolist()
         moves = np.array([move for one in all_of_it for move in one["moves"]], np.float64)
-        ended = np.array([episode for one in all_of_it for episode in one["ended"]], np.float64).reshape(-1, 2)
+        ended = np.array([episode for one in all_of_it for episode in one["ended"]], np.float64).reshape(-1, 3)
         values, targets = (np.array([v for one in all_of_it for v in one[name]]) for name in ("values", "targets"))
         spread = float(targets.var())
         explained = 1 - float((targets - values).var()) / spread if self.settings.critic and spread > 1e-12 else None
@@ -343,6 +350,7 @@ class _Run:
                 "episodes": len(ended),
                 "return": float(ended[:, 0].mean()) if len(ended) else None,
                 "score": float(ended[:, 1].mean()) if len(ended) else None,
+                "price": float(ended[:, 2].mean()) if len(ended) else None,
                 "planning_frequency": float(moves[:, 0].mean()),
                 "plan_tokens": float(moves[:, 1].mean()),
                 "output_tokens": float(moves[:, 2].mean()),
@@ -359,6 +367,15 @@ class _Run:
                 "environment_share": played.environment_s / wall,
                 "update_share": update_s / wall,
             }
+        )
+
+    def _plan(self, first: int) -> str:
+        """What is about to be done."""
+        settings, weights = self.settings, sum(p.numel() for p in self.learner.network.parameters() if p.requires_grad)
+        each = "whole episodes" if settings.advantages == "group" else f"{settings.steps} steps"
+        return (
+            f"{settings.updates - first:,} updates of {settings.live} environments by {each}, {weights:,} weights are trained; "
+            f"a line every {settings.save_every}"
         )
 
     def _line(self) -> str:
