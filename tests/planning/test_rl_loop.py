@@ -258,6 +258,25 @@ def test_an_ordinary_checkpoint_learns_with_tags_of_several_tokens_or_of_one():
     assert (rows - rows.mean(0)).abs().max() > 1e-4  # both were trained
 
 
+def test_adapters_learn_with_tags_of_one_token_and_nothing_else_of_the_embedding_moves(tmp_path):
+    settings = replace(SETTINGS, updates=3, warmup=0, add_tags=True, lora=2, save_every=1)
+    how = {"prompts": "compact", "history": 1, "max_plan_tokens": 12, "max_action_tokens": 4, "say": quiet}
+    size = len(bytes_model().tokenizer)
+    done = reinforce(bytes_model(), Hints(max_steps=5), settings, tmp_path / "run", **how)
+    assert [len(done.model.tokens(tag)) for tag in ("<plan>", "</plan>")] == [1, 1]
+    trained = {name for name, p in done.model.model.named_parameters() if p.requires_grad}
+    assert all("lora_" in name or "trainable_tokens_delta" in name for name in trained)
+    base, new = LocalModel.load(tmp_path / "run" / "base"), done.model.model.merge_and_unload()
+    before, after = (network.get_input_embeddings().weight.detach() for network in (base.model, new))
+    assert torch.equal(before[:size], after[:size])
+    assert bool(((before[size:] - after[size:]).abs() > 1e-6).any(1).all())
+    loaded = LocalModel.load(tmp_path / "run" / "checkpoint" / "model")
+    assert torch.allclose(loaded.model.merge_and_unload().get_input_embeddings().weight, after, atol=1e-7)
+    for updates in (1, 2, 3):
+        sliced = reinforce(bytes_model(), Hints(max_steps=5), replace(settings, updates=updates), tmp_path / "slices", **how)
+    assert sliced.curves.drop(TIMES).equals(done.curves.drop(TIMES))
+
+
 def test_the_first_process_does_what_is_done_once_and_all_hear_of_its_mistakes():
     class Second:
         rank, count = 1, 2

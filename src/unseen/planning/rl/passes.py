@@ -49,11 +49,25 @@ def read(network: Any, samples: Sequence[Sample], speech: Speech, temperature: f
     given = {"input_ids": tokens, "attention_mask": mask, "position_ids": positions_of(mask), "use_cache": False}
     given |= {"logits_to_keep": width + 1}
     with _seen_by(network.get_output_embeddings()) as seen:  # all hidden states of all layers would fill the memory
-        out = network(**given) if weights is None else torch.func.functional_call(network, dict(weights), (), given)
+        out = network(**given) if weights is None else _instead(network, weights, given)
     logp = log_softmax(out.logits[:, :-1], temperature, forbidden_of(samples, speech, width, device))
     taken = logp.gather(-1, tokens[:, -width:, None])[..., 0]
     written = torch.arange(-width, 0, device=device) >= -lengths[:, None]
     return Read(logp, taken, seen[-1][:, -width - 1 : -1], written)
+
+
+def _instead(network: Any, weights: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    """A pass with other weights, each in every place where the network's own of that name stands.
+
+    torch finds places by names, and two names of one place, as tokens have that are the input's and the output's, would leave the other
+    weights there.
+    """
+    import torch
+
+    instead = {id(p): weights[name] for name, p in network.named_parameters() if name in weights}
+    places = ((f"{path}.{name}", p) for path, module in network.named_modules() for name, p in module.named_parameters(recurse=False))
+    tied = {place.removeprefix("."): instead[id(p)] for place, p in places if id(p) in instead}
+    return torch.func.functional_call(network, tied, (), given, tie_weights=False)
 
 
 def last_hidden(network: Any, contexts: Sequence[Sequence[int]], columns: int = 1) -> Any:
