@@ -120,6 +120,7 @@ def test_the_entropy_weight_falls_on_a_straight_line_and_stays(monkeypatch):
     np.testing.assert_allclose(weights, [0.8, 0.6, 0.4, 0.2, 0.2, 0.2], atol=1e-5)
 
 
+@pytest.mark.optimised
 @pytest.mark.parametrize("algorithm", [unseen.A2C(), unseen.PPO(environments=4, rollout=8, minibatches=2)])
 def test_a_constant_signal_with_frozen_zero_weights_is_the_symmetric_agent(algorithm):
     class Constant(Cue):
