@@ -18,6 +18,8 @@ from unseen.experiments.reproduce.informed_grid import NONE, SCALES, STATE_ONLY,
 from unseen.reports import informed as page_of
 from unseen.reports.page import html
 
+pytestmark = pytest.mark.optimised  # it trains for longer than it compiles
+
 
 def test_every_task_of_the_paper_is_there_with_signals_that_exist():
     assert len(TASKS) == 14  # six navigation tasks (car-flag in both forms), six of POPGym's, the synthetic one

@@ -15,7 +15,7 @@ from unseen.planning.agent import Agent
 from unseen.planning.grammar import CLOSE, OPEN, parse
 from unseen.planning.models.contract import LanguageModel, Message
 from unseen.planning.models.reader import reader
-from unseen.planning.models.scripted import ScriptedModel, last, pieces
+from unseen.planning.models.scripted import ScriptedModel, pieces
 from unseen.planning.play import evaluate
 from unseen.planning.prompts import Prompts, Turn
 
@@ -36,7 +36,7 @@ def test_it_writes_what_the_function_says():
     heard = []
 
     def write(prompt, force, forbid, generator):
-        heard.append((last(prompt).content, force, forbid))
+        heard.append((prompt[-1].content, force, forbid))
         return f"{force or ''}a b c {int(generator.integers(10**9))}"
 
     model = ScriptedModel(write, name="mine")

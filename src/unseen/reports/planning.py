@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -176,7 +177,7 @@ def obedience_section(table: pl.DataFrame) -> Section:
         cells: list[Cell] = [kind]
         for name in ("obedience", "own", "reached", "return"):
             values = part[name].drop_nulls().to_numpy().astype(np.float64)
-            cells.append(interval(_within(estimate(values), name)) if len(values) else None)
+            cells.append(interval(estimate(values) if name == "return" else bounded(estimate(values), high=1.0)) if len(values) else None)
         rows.append(cells)
     heads = ("plan", "moves along the correct route", "moves along its own route", "share that reached the target", "return")
     states = table.select("seed", "step").unique().height
@@ -255,9 +256,9 @@ def interval(found: Estimate) -> Cell:
     return Interval(found.mean, found.low, found.high) if found.exists else found.mean
 
 
-def _within(found: Estimate, name: str) -> Estimate:
-    """A share lies between 0 and 1, and so does its interval."""
-    return found if name == "return" else found._replace(low=max(0.0, found.low), high=min(1.0, found.high))
+def bounded(found: Estimate, low: float = 0.0, high: float = math.inf) -> Estimate:
+    """An estimate of what cannot lie outside of these bounds; neither does its interval then."""
+    return found._replace(low=max(low, found.low), high=min(high, found.high))
 
 
 def _median(table: pl.DataFrame) -> int | str:

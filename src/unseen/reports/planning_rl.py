@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from unseen.planning.peoples_plans import best_of
 from unseen.reports.blocks import Block, Cell, Figure, Section, Table, Text
 from unseen.reports.curves import Band
 from unseen.reports.figures import learning_curves
-from unseen.reports.planning import interval
+from unseen.reports.planning import bounded, interval
 from unseen.reports.text import number
 
 POINTS = 15  # of a learning curve: updates are averaged in so many parts
@@ -110,7 +111,7 @@ def _after(found: Found, done: Mapping[str, Sequence[Outcome]], value: str) -> T
     rows: list[list[Cell]] = []
     for name, episodes in found.before.items():
         table = per_episode(episodes)
-        rows.append([f"before: {name}", "–", *(interval(_within(estimate(table[c].to_numpy().astype(np.float64)), c)) for c in shown)])
+        rows.append([f"before: {name}", "–", *(interval(_figure(table[c].to_numpy().astype(np.float64), c)) for c in shown)])
     for name, outcomes in done.items():
         tables = [per_episode(o.after) for o in outcomes if o.after is not None]
         rows.append([name, str(len(tables)), *(_over_seeds([float(t[c].mean()) for t in tables]) for c in shown)])  # type: ignore[arg-type]
@@ -119,11 +120,10 @@ def _after(found: Found, done: Mapping[str, Sequence[Outcome]], value: str) -> T
     return Table(("agent", "seeds", *(name.replace("_", " ") for name in shown)), rows, caption)
 
 
-def _within(found: Estimate, name: str) -> Estimate:
-    """A share lies between 0 and 1, and so does its interval; a number of tokens is not below 0."""
-    if name == "return":
-        return found
-    return found._replace(low=max(0.0, found.low), high=min(1.0, found.high) if name in SHARES else found.high)
+def _figure(values: np.ndarray, name: str) -> Estimate:
+    """Mean of a figure of episodes, with an interval of what is possible."""
+    found = estimate(values)
+    return found if name == "return" else bounded(found, high=1.0 if name in SHARES else math.inf)
 
 
 def _over_seeds(values: Sequence[float]) -> Cell:
@@ -179,7 +179,7 @@ def _people(people: pl.DataFrame) -> Table:
         for n in numbers:
             best = part.group_by("trained", "seed").agg(pl.col("success").cast(pl.Float64)).group_by("seed", maintain_order=True)
             by_instance = [np.mean([best_of(np.array(v), n) for v in rows_of["success"]]) for _, rows_of in best]
-            cells.append(interval(_within(estimate(np.array(by_instance, np.float64)), "success")))
+            cells.append(interval(_figure(np.array(by_instance, np.float64), "success")))
         rows.append(cells)
     heads = ("agent", "a person's plan", *(f"best of {n}" for n in numbers))
     caption = (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from unseen.errors import UserError
-from unseen.planning.models.contract import Capabilities, Completion, Message, Prompt, Scored, Usage, seeds, spread
+from unseen.planning.models.contract import Capabilities, Completion, Prompt, Scored, Usage, seeds, spread
 
 Write = Callable[[Prompt, "str | None", "str | None", np.random.Generator], str]
 """(prompt, what to begin with, what not to write, a generator for draws) -> the whole output."""
@@ -77,8 +77,3 @@ class ScriptedModel:
 
     def score(self, prompts: Sequence[Prompt], continuations: Sequence[str], *, temperature: float = 1.0) -> list[Scored]:
         raise UserError(f"the scripted model {self.name!r} has no probabilities to score with")
-
-
-def last(prompt: Prompt) -> Message:
-    """The turn to answer."""
-    return prompt[-1]
