@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -44,6 +45,7 @@ SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be selected, searched and read aloud
     "svg.hashsalt": "unseen",
 }
+LABEL = 28  # characters in a line of a row's label
 WIDTH = 5.2  # inches; small on purpose, so that letters stay readable when a phone shrinks the figure
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 ElementTree.register_namespace("", SVG)
@@ -129,14 +131,16 @@ def dots(
     """
     references = references or {}
     with matplotlib.rc_context(SETTINGS):
-        figure, axes = canvas(0.75 + 0.3 * len(intervals), len(references) + (bounds is not None))
+        labels = [textwrap.fill(plain(label, 3 * LABEL), LABEL) for label in intervals]
+        lines = max((label.count("\n") + 1 for label in labels), default=1)
+        figure, axes = canvas(0.75 + (0.15 + 0.15 * lines) * len(intervals), len(references) + (bounds is not None))
         for n, interval in enumerate(intervals.values()):
             colour, _, marker = style(n)
             x = np.array([interval.estimate])
             arms = _arms(x, np.array([interval.low]), np.array([interval.high]))
             axes.errorbar(x, [n], xerr=arms, color=colour, marker=marker, markersize=6.5, capsize=3.5, linewidth=1.7)
         handles = _references(axes, references, bounds, vertical=True)
-        axes.set_yticks(range(len(intervals)), [plain(label, 28) for label in intervals])
+        axes.set_yticks(range(len(intervals)), labels)
         axes.set_ylim(len(intervals) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)

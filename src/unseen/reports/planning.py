@@ -10,7 +10,7 @@ import matplotlib
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure as Drawing
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from unseen.data.episodes import Episodes
 from unseen.errors import UserError
@@ -233,6 +233,7 @@ def draw_survival(tables: Mapping[str, pl.DataFrame]) -> Drawing:
                 age, table["low"].to_numpy(), table["high"].to_numpy(), step="post", color=look.colour, alpha=0.18, linewidth=0
             )
             handles.append((name, line))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("steps since the plan was written")
         axes.set_ylabel("share of plans still held")
         axes.set_ylim(-0.02, 1.02)

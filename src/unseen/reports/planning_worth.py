@@ -53,7 +53,7 @@ def logged_worth_section(found: LoggedWorth, truth: Truth | None = None) -> Sect
         Table(
             heads,
             cells,
-            f"{meaning} Intervals (95 %, each by itself: of many situations, some miss) take episodes as independent, not decisions.",
+            "Intervals (95 %, each by itself: of many situations, some miss) take episodes as independent, not decisions.",
         ),
     ]
     if truth is not None:

@@ -16,8 +16,8 @@ from unseen.signals.ranking import Ranking
 from unseen.signals.search import Row
 
 _EFFECTS = {
-    "residual": "share of the largest possible dependence, beyond chance",
-    "prediction": "further share of the returns' variance explained",
+    "residual": "share of the largest possible dependence,\nbeyond chance",
+    "prediction": "further share of the returns' variance\nexplained",
 }
 
 
@@ -65,7 +65,7 @@ def leaks_section(leaks: Sequence[Leak]) -> Section:
 def draw(rows: Sequence[Row], x_label: str) -> Drawing:
     """One bar for each set of signals, longest on top as the rows come."""
     with matplotlib.rc_context(SETTINGS):
-        figure, axes = canvas(0.9 + 0.28 * len(rows), 0)
+        figure, axes = canvas(1.05 + 0.28 * len(rows), 0)
         axes.grid(False, axis="y")
         colour = style(0).colour
         for k, row in enumerate(rows):
