@@ -116,6 +116,7 @@ def shared_parts(agent):
     return jax.tree.leaves((agent.actor, agent.critic.trunk, agent.critic.head))
 
 
+@pytest.mark.optimised
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_constant_signal_and_frozen_zero_weights_reproduce_the_symmetric_agent(name, frozen):
     informed = after_updates(Walk(), INFORMED, ALGORITHMS[name], zero=True)
