@@ -67,7 +67,7 @@ def _instead(network: Any, weights: Mapping[str, Any], given: Mapping[str, Any])
     instead = {id(p): weights[name] for name, p in network.named_parameters() if name in weights}
     places = ((f"{path}.{name}", p) for path, module in network.named_modules() for name, p in module.named_parameters(recurse=False))
     tied = {place.removeprefix("."): instead[id(p)] for place, p in places if id(p) in instead}
-    return torch.func.functional_call(network, tied, (), given, tie_weights=False)
+    return torch.func.functional_call(network, tied, (), dict(given), tie_weights=False)
 
 
 def last_hidden(network: Any, contexts: Sequence[Sequence[int]], columns: int = 1) -> Any:
