@@ -257,9 +257,9 @@ def interval(found: Estimate) -> Cell:
     return Interval(found.mean, found.low, found.high) if found.exists else found.mean
 
 
-def bounded(found: Estimate, low: float = 0.0, high: float = math.inf) -> Estimate:
-    """An estimate of what cannot lie outside of these bounds; neither does its interval then."""
-    return found._replace(low=max(low, found.low), high=min(high, found.high))
+def bounded(found: Estimate, high: float = math.inf) -> Estimate:
+    """An estimate of what lies between 0 and this; so does its interval then."""
+    return found._replace(low=max(0.0, found.low), high=min(high, found.high))
 
 
 def _median(table: pl.DataFrame) -> int | str:

@@ -105,13 +105,22 @@ def agent_of(asked: Model, speech: Speech, schedule: str, world: World) -> Agent
             print(
                 f"unseen: note: in {asked.model} plans were forbidden while it learned; --schedule never asks for the same", file=sys.stderr
             )
-    usual = {"prompts": "standard", "history": 16, "max_plan_tokens": 256, "max_action_tokens": 32} | known
-    said = {name: getattr(speech, name) for name in usual if getattr(speech, name) is not None}
-    how = usual | said
+    how = manner(speech, known)
     if speech.told_price is not None:
         how["prompts"] = priced(Prompts.named(how["prompts"]), speech.told_price)
     features = features_of(world.environment)
     return Agent(model, schedule, temperature=speech.temperature, top_p=speech.top_p, features=features, **how)
+
+
+def manner(speech: Speech, known: dict[str, Any]) -> dict[str, Any]:
+    """How an agent is spoken to: as is said, or else as it was taught, or else as is usual.
+
+    Args:
+        speech: what is said.
+        known: of its training; see `taught`.
+    """
+    usual = {"prompts": "standard", "history": 16, "max_plan_tokens": 256, "max_action_tokens": 32} | known
+    return usual | {name: getattr(speech, name) for name in usual if getattr(speech, name) is not None}
 
 
 def taught(folder: Path) -> dict[str, Any]:

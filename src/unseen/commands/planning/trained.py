@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unseen.commands.planning.agents import note_other_world, remember, taught, told_prices, weights, world_of
+from unseen.commands.planning.agents import manner, note_other_world, remember, taught, told_prices, weights, world_of
 from unseen.commands.planning.directories import EPISODES, compare, directory, for_training, same
 from unseen.commands.planning.settings import Collect, Reinforce, Teach, World
 from unseen.commands.planning.terminal import print_frame, print_summary, updates
@@ -101,8 +101,7 @@ def learn(command: Reinforce) -> int:
         raise UserError("--top-p and --told-price have no place in training; prices are told where --plan-price has several")
     first = processes().rank == 0  # before any weights: each process puts them on an accelerator of its own
     world, model = world_of(command.world), LocalModel.load(found)
-    usual = {"prompts": "standard", "history": 16, "max_plan_tokens": 256, "max_action_tokens": 32} | taught(command.model)
-    how = usual | {name: getattr(command.speech, name) for name in usual if getattr(command.speech, name) is not None}
+    how = manner(command.speech, taught(command.model))
     folder = for_training(command.out or command.model.with_name(f"{command.model.name}-rl"))
     prices = command.rl.prices if command.rl.told else ()
     writer = None
